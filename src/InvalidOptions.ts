@@ -58,6 +58,11 @@ export const reader = (module: string) => {
     /** A duration of zero or more, in milliseconds; may be infinite. */
     duration: (option: string, input: Duration.DurationInput): number =>
       millis(option, input, "a duration of zero or more"),
+    /** A finite duration of zero or more, in milliseconds. */
+    finiteDuration: (option: string, input: Duration.DurationInput): number => {
+      const value = millis(option, input, "a finite duration of zero or more")
+      return value < Infinity ? value : refuse(option, input, "a finite duration of zero or more")
+    },
     /** A finite duration above zero, in milliseconds. */
     positiveDuration: (option: string, input: Duration.DurationInput): number => {
       const value = millis(option, input, "a finite duration above zero")

@@ -1,0 +1,145 @@
+/**
+ * Uses the packed package as its users do: `npm run build && npm run package && npm run consumers`.
+ *
+ * For each set of peers that rooms name, an empty project outside the repository receives the package and copies of
+ * those peers alone. There every subpath is imported by Node and by the type checker, so that an undeclared package, a
+ * missing file or a declaration that speaks of an internal module fails here and not at a user's.
+ */
+import { spawnSync } from "node:child_process"
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join, relative } from "node:path"
+import ts from "typescript"
+import { report, root } from "./files.js"
+import { rooms, shared } from "./rooms.js"
+import { tarball } from "./tarball.js"
+
+interface Manifest {
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>
+}
+
+const problems: Array<string> = []
+
+/** Copies packages and what they depend on, but not their peers: those are for the user to install. */
+const install = (names: ReadonlyArray<string>, project: string): void => {
+  const pending = [...names]
+  for (const name of pending) {
+    const from = join(root, "node_modules", name)
+    const manifest = JSON.parse(readFileSync(join(from, "package.json"), "utf8")) as Manifest
+    cpSync(from, join(project, "node_modules", name), {
+      recursive: true,
+      filter: (path) => !/^(src|dist\/cjs)$/.test(relative(from, path)) && !path.endsWith(".map")
+    })
+    for (const dependency of Object.keys(manifest.dependencies ?? {})) {
+      if (!existsSync(join(from, "node_modules", dependency)) && !pending.includes(dependency)) pending.push(dependency)
+    }
+    for (const peer of Object.keys(manifest.peerDependencies ?? {})) {
+      if (manifest.peerDependenciesMeta?.[peer]?.optional !== true && !names.includes(peer)) {
+        problems.push(`${name} needs the peer ${peer}, which scripts/rooms.ts does not name beside it`)
+      }
+    }
+  }
+}
+
+/** The subpaths of a room in the installed package: itself, its modules, and its internals that must stay closed. */
+const subpathsOf = (room: string, dist: string) => {
+  const modules = (folder: string) =>
+    existsSync(join(dist, folder))
+      ? readdirSync(join(dist, folder)).filter((file) => file.endsWith(".js")).map((file) => file.slice(0, -3))
+      : []
+  return {
+    modules: modules(room).filter((name) => name !== "index").map((name) => `${room}/${name}`),
+    closed: [`${room}/index`, ...modules(`${room}/internal`).map((name) => `${room}/internal/${name}`)]
+  }
+}
+
+const importAll = (project: string, open: ReadonlyArray<string>, closed: ReadonlyArray<string>): void => {
+  const program = [
+    ...open.map((subpath) => `await import("holdfast/${subpath}")`),
+    ...closed.map((subpath) =>
+      `await import("holdfast/${subpath}").then(() => { throw new Error("holdfast/${subpath} must be closed") }, (error) => {
+        if (error.code !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw error
+      })`
+    )
+  ]
+  const file = join(project, "import.mjs")
+  writeFileSync(file, program.join("\n"))
+  const { status, stderr } = spawnSync(process.execPath, [file], { cwd: project, encoding: "utf8" })
+  if (status !== 0) problems.push(`importing ${open.join(", ")}:\n${stderr}`)
+}
+
+const typeCheck = (project: string, open: ReadonlyArray<string>): void => {
+  const file = join(project, "consumer.ts")
+  writeFileSync(
+    file,
+    open.map((subpath, index) =>
+      `import * as m${index} from "holdfast/${subpath}"\nexport const used${index} = m${index}\n`
+    )
+      .join("")
+  )
+  const program = ts.createProgram([file], {
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    target: ts.ScriptTarget.ES2022,
+    lib: ["lib.es2022.d.ts"],
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    types: [],
+    noEmit: true
+  })
+  // Declarations of other packages are theirs to answer for; ours are checked in full.
+  const dist = join(project, "node_modules/holdfast/dist")
+  const ours = program.getSourceFiles().filter(({ fileName }) => fileName === file || fileName.startsWith(dist))
+  for (const source of ours) {
+    const name = relative(project, source.fileName)
+    const found = [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)]
+    for (const { messageText, start } of found) {
+      const line = source.getLineAndCharacterOfPosition(start ?? 0).line + 1
+      problems.push(`${name}:${line}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`)
+    }
+    if (!name.includes("/internal/") && /["'][^"'\n]*\/internal\/[^"'\n]*["']/.test(source.text)) {
+      problems.push(`${name}: a public declaration speaks of an internal module`)
+    }
+  }
+}
+
+const home = mkdtempSync(join(tmpdir(), "holdfast-"))
+for (let above = dirname(home); above !== dirname(above); above = dirname(above)) {
+  if (existsSync(join(above, "node_modules"))) throw new Error(`${above}/node_modules would hide what is missing`)
+}
+
+const existing = Object.keys(rooms).filter((room) => existsSync(join(root, "src", room, "index.ts")))
+const peersOf = (room: string): string => ["effect", ...rooms[room]?.peers ?? []].join(" ")
+const projects = new Map(
+  [...new Set(existing.map(peersOf))].map((peers) =>
+    [peers, existing.filter((room) => peersOf(room) === peers)] as const
+  )
+)
+const subpaths: Array<string> = []
+
+try {
+  for (const [peers, members] of projects) {
+    const project = join(home, String(subpaths.length))
+    const installed = join(project, "node_modules/holdfast")
+    mkdirSync(installed, { recursive: true })
+    writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, type: "module" }))
+    spawnSync("tar", ["-xzf", tarball(), "-C", installed, "--strip-components=1"])
+    install(peers.split(" "), project)
+    const open: Array<string> = []
+    for (const room of members) {
+      const { closed, modules } = subpathsOf(room, join(installed, "dist"))
+      importAll(project, [room, ...modules, ...shared], closed)
+      open.push(room, ...modules)
+    }
+    typeCheck(project, [...open, ...shared])
+    console.log(`${members.map((room) => `holdfast/${room}`).join(", ")} with ${peers.replaceAll(" ", ", ")}`)
+    subpaths.push(...open)
+  }
+} finally {
+  rmSync(home, { recursive: true, force: true })
+}
+
+if (subpaths.length === 0) problems.push("there is no subpath to import")
+report(problems, `${subpaths.length} subpaths import and type-check with nothing but their peers`)

@@ -1,0 +1,115 @@
+/**
+ * Holds the direction of imports: `npm run imports`.
+ *
+ * - A room imports only the rooms below it, by module, and never another room's `internal` folder.
+ * - Inside `src`, Effect's packages are imported by module path, never through their barrels.
+ * - A package is imported only by the room that names it as its peer.
+ * - No file imports itself through others; a type may point back, as an internal file does at its public one.
+ */
+import { existsSync, readFileSync } from "node:fs"
+import { dirname, join, relative, sep } from "node:path"
+import ts from "typescript"
+import { filesIn, report, root } from "./files.js"
+import { rooms, shared } from "./rooms.js"
+
+interface Import {
+  readonly specifier: string
+  readonly line: number
+  /** Types leave no trace at run time, so they may point back where values may not. */
+  readonly isType: boolean
+}
+
+const importsOf = (file: string): ReadonlyArray<Import> => {
+  const source = ts.createSourceFile(file, readFileSync(join(root, file), "utf8"), ts.ScriptTarget.Latest)
+  const imports: Array<Import> = []
+  const add = (node: ts.Node, specifier: ts.Node | undefined, isType: boolean): void => {
+    if (specifier !== undefined && ts.isStringLiteral(specifier)) {
+      const line = source.getLineAndCharacterOfPosition(node.getStart(source)).line + 1
+      imports.push({ specifier: specifier.text, line, isType })
+    }
+  }
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node)) add(node, node.moduleSpecifier, node.importClause?.isTypeOnly === true)
+    else if (ts.isExportDeclaration(node)) add(node, node.moduleSpecifier, node.isTypeOnly)
+    else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node, node.argument.literal, true)
+    else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
+      add(node, node.arguments[0], false)
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(source)
+  return imports
+}
+
+/** `src/Circuit/internal/window.ts` is in room `Circuit`; `src/InvalidOptions.ts` is in none. */
+const roomOf = (file: string): string | undefined => {
+  const parts = file.split(sep)
+  return parts.length > 2 ? parts[1] : undefined
+}
+
+const isInternal = (file: string): boolean => file.split(sep).includes("internal")
+
+/** What is wrong with one file of `src` importing another. */
+const refuseFile = (from: string, to: string): string | undefined => {
+  if (!existsSync(join(root, to))) return `${to} does not exist`
+  const here = roomOf(from)
+  const there = roomOf(to)
+  if (to.endsWith(`${sep}index.ts`)) return "inside src a module is imported by its own path, not through an index"
+  if (there === undefined || there === here) return undefined
+  if (here === undefined) return `a shared module imports no room, not ${there}`
+  if (isInternal(to)) return `${there}/internal belongs to ${there} alone`
+  return rooms[here]?.uses.includes(there) ? undefined : `${here} may not import from ${there}`
+}
+
+/** What is wrong with a file of `src` importing a package. */
+const refusePackage = (from: string, specifier: string): string | undefined => {
+  const room = rooms[roomOf(from) ?? ""]
+  if (specifier.startsWith("node:")) {
+    return room?.node ? undefined : "this room runs anywhere, so it may not import Node's modules"
+  }
+  const parts = specifier.split("/")
+  const name = parts.slice(0, specifier.startsWith("@") ? 2 : 1).join("/")
+  if (name === "holdfast") return "inside src, import by relative path"
+  if (name !== "effect" && !room?.peers.includes(name)) return `this room has no peer ${name}`
+  return name === specifier ? `import a module (${name}/...), not the barrel` : undefined
+}
+
+const problems: Array<string> = []
+const graph = new Map<string, ReadonlyArray<string>>()
+const files = filesIn("src", ".ts")
+
+for (const file of files) {
+  const room = roomOf(file)
+  if (room === undefined ? !shared.some((name) => file === join("src", `${name}.ts`)) : !(room in rooms)) {
+    problems.push(`${file}: belongs to no room that scripts/rooms.ts knows`)
+  }
+  const targets: Array<string> = []
+  for (const { isType, line, specifier } of importsOf(file)) {
+    const target = specifier.startsWith(".")
+      ? relative(root, join(root, dirname(file), specifier.replace(/\.js$/, ".ts")))
+      : undefined
+    // An index exists to re-export its own room.
+    const isReexport = target !== undefined && file.endsWith(`${sep}index.ts`) && roomOf(target) === room
+    const refusal = target === undefined
+      ? refusePackage(file, specifier)
+      : isReexport
+      ? undefined
+      : refuseFile(file, target)
+    if (refusal !== undefined) problems.push(`${file}:${line}: "${specifier}": ${refusal}`)
+    if (target !== undefined && !isType) targets.push(target)
+  }
+  graph.set(file, targets)
+}
+
+const finished = new Set<string>()
+const visit = (file: string, path: ReadonlyArray<string>): void => {
+  if (path.includes(file)) {
+    problems.push(`import cycle: ${[...path.slice(path.indexOf(file)), file].join(" -> ")}`)
+  } else if (!finished.has(file)) {
+    for (const target of graph.get(file) ?? []) visit(target, [...path, file])
+    finished.add(file)
+  }
+}
+for (const file of files) visit(file, [])
+
+report(problems, `import direction holds in ${files.length} files`)

@@ -1,0 +1,144 @@
+/**
+ * A limit on how long an effect may take.
+ *
+ * The work runs in a fiber of its own, which starts at once and in place. Work that never suspends is over before a
+ * timer would be set, so it costs one fiber and no timer; for work that suspends a second fiber sleeps until the limit.
+ * (Interrupting the caller's own fiber instead would need no fork, but would also interrupt every child it has.)
+ *
+ * When the time is over the work is interrupted, and `TimedOut` comes out after its finalizers have run: they may use
+ * what the caller still holds (a connection, a permit), and a retry must not start while the attempt before it is still
+ * giving its resources back. Where that does not matter, `detach: true` returns at the limit, whatever the work does.
+ *
+ * Time and sleeps come from Effect's `Clock`. What the work changes in fiber refs is kept when it succeeds.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberRefs from "effect/FiberRefs"
+import { dual } from "effect/Function"
+import * as Runtime from "effect/Runtime"
+import { stackless } from "../Circuit/internal/stackless.js"
+import { reader } from "../InvalidOptions.js"
+import { sleepMillis } from "../Schedule/internal/sleep.js"
+
+/**
+ * The work took longer than it may, and was interrupted.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TimedOut extends Data.TaggedError("TimedOut")<{
+  /** The time it had. */
+  readonly duration: Duration.Duration
+}> {
+  override get message(): string {
+    return `timed out after ${Duration.format(this.duration)}; the work was interrupted`
+  }
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /**
+   * Fail at the limit, without waiting for the finalizers of the interrupted work. They run on in the background, so
+   * they must not need anything that the caller gives back. Default false.
+   */
+  readonly detach?: boolean | undefined
+}
+
+/**
+ * Fails with `TimedOut` when an effect is not done after a duration. A result that is there at exactly that time still
+ * counts. An infinite duration is no limit. Throws `InvalidOptions` when the duration is zero or negative.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Timeout } from "holdfast/Call"
+ *
+ * const call = Effect.sleep("3 seconds").pipe(
+ *   Timeout.after("2 seconds"),
+ *   Effect.catchTag("TimedOut", (late) => Effect.logWarning(late.message))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const after: {
+  (
+    duration: Duration.DurationInput,
+    options?: Options
+  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | TimedOut, R>
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    duration: Duration.DurationInput,
+    options?: Options
+  ): Effect.Effect<A, E | TimedOut, R>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    duration: Duration.DurationInput,
+    options?: Options
+  ): Effect.Effect<A, E | TimedOut, R> => limited(self, read(duration), options?.detach === true)
+)
+
+const read = (duration: Duration.DurationInput): number => {
+  const { duration: millis, refuse } = reader("Timeout.after")
+  const value = millis("duration", duration)
+  return value > 0 ? value : refuse("duration", duration, "a duration above zero")
+}
+
+const limited = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  millis: number,
+  detach: boolean
+): Effect.Effect<A, E | TimedOut, R> => {
+  if (millis === Infinity) return self
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime<A, E | TimedOut, R>((caller, { runtimeFlags }) => {
+      const clock = Context.get(caller.currentDefaultServices, Clock.Clock)
+      const startedAt = clock.unsafeCurrentTimeMillis()
+      const runtime = Runtime.make({
+        // The requirements of the effect that runs here are those of the fiber that runs it.
+        context: caller.currentContext as Context.Context<R>,
+        runtimeFlags,
+        fiberRefs: caller.getFiberRefs()
+      })
+      const work = Runtime.runFork(runtime, restore(self))
+      const exit = work.unsafePoll()
+      if (exit !== null) return finished(work, exit)
+
+      const remaining = millis - (clock.unsafeCurrentTimeMillis() - startedAt)
+      const timer = Runtime.runFork(runtime, Effect.interruptible(sleepMillis(remaining)))
+      const first = Effect.async<Exit.Exit<A, E> | undefined>((resume) => {
+        work.addObserver((exit) => resume(Effect.succeed(exit)))
+        timer.addObserver((exit) => resume(Effect.as(exit, undefined)))
+      })
+      const stopTimer = Effect.sync(() => timer.unsafeInterruptAsFork(caller.id()))
+      return Effect.matchCauseEffect(restore(first), {
+        onSuccess: (exit): Effect.Effect<A, E | TimedOut> => {
+          if (exit !== undefined) return Effect.zipRight(stopTimer, finished(work, exit))
+          const timedOut = Effect.failSync(() => stackless(() => new TimedOut({ duration: Duration.millis(millis) })))
+          return detach
+            ? Effect.zipRight(Fiber.interruptAsFork(work, caller.id()), timedOut)
+            : Effect.zipRight(Fiber.interruptAs(work, caller.id()), timedOut)
+        },
+        onFailure: (cause) =>
+          Effect.zipRight(stopTimer, Effect.zipRight(Fiber.interruptAs(work, caller.id()), Effect.failCause(cause)))
+      })
+    })
+  )
+}
+
+/** The work's exit as it is, and on success what it changed in fiber refs. */
+const finished = <A, E>(work: Fiber.Fiber<A, E>, exit: Exit.Exit<A, E>): Effect.Effect<A, E> =>
+  Exit.isSuccess(exit) ? Effect.zipRight(work.inheritAll, exit) : exit

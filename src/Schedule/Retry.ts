@@ -1,0 +1,401 @@
+/**
+ * Trying again: one loop over ordered rules.
+ *
+ * A rule says which failures it takes, how many retries they get, and after which delays. Each rule has its own budget
+ * and its own curve, and the first rule that matches a failure decides about it. A failure that no rule takes, and the
+ * last failure of a rule that is used up, come out as they are: same error, same cause.
+ *
+ * All counters are of one call. Time, sleeps and randomness come from Effect's `Clock` and `Random`.
+ *
+ * @since 0.1.0
+ */
+import type * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { reader } from "../InvalidOptions.js"
+import type { Backoff } from "./Backoff.js"
+import * as current from "./internal/current.js"
+import * as markers from "./internal/markers.js"
+import * as matcher from "./internal/matcher.js"
+import * as loop from "./internal/retryLoop.js"
+import * as rule from "./internal/rule.js"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const RuleTypeId: typeof rule.RuleTypeId = rule.RuleTypeId
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type RuleTypeId = typeof RuleTypeId
+
+/**
+ * A rule for failures of calls that fail with `E`. Rules are values: keep them in a list and share the list.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Rule<in E> {
+  readonly [RuleTypeId]: (_: E) => void
+  /** What events call it. */
+  readonly label: string
+}
+
+/**
+ * What a rule does with the failures it takes; `E` is what its hint is given.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RuleOptions<in E> {
+  /** How many retries these failures get in one call: 0 or more, or `"unlimited"`. */
+  readonly retries: number | "unlimited"
+  /** The delay before each retry. Its first delay comes before this rule's first retry. */
+  readonly backoff: Backoff
+  /**
+   * The delay that the failure itself asks for, such as the Retry-After of a response. Above zero it takes the place
+   * of the curve, which then does not move forward; anything else leaves the delay to the curve.
+   */
+  readonly hint?: ((error: E) => Duration.DurationInput | undefined) | undefined
+  /** The longest delay that a failure may ask for. Default: none. */
+  readonly hintCap?: Duration.DurationInput | undefined
+  /** Up to this much is added at random to the delay that was asked for, but not past `hintCap`. Default: nothing. */
+  readonly hintJitter?: Duration.DurationInput | undefined
+  /** `"max"` waits for the longer of curve and hint. Default `"replace"`: the hint alone. */
+  readonly combine?: "replace" | "max" | undefined
+  /** What happens to a failure when the retries are used up: `"stop"` (default), or the `"next"` rule is asked. */
+  readonly exhausted?: "stop" | "next" | undefined
+  /** What events call this rule. Default: the tag, or the name of the class or function. */
+  readonly label?: string | undefined
+}
+
+/**
+ * A retry that is about to happen.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RetryEvent<out E> {
+  /** The label of the rule that decided. */
+  readonly rule: string
+  /** The number of the attempt that has failed; the first is 1. */
+  readonly attempt: number
+  /** The wait before the next attempt. */
+  readonly delay: Duration.Duration
+  readonly cause: Cause.Cause<E>
+}
+
+/**
+ * Options that hold for all rules of a retry.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<in E, out R = never> {
+  /**
+   * No attempt starts later than this after the first one. A sleep that would end later is not begun: the failure
+   * comes out at once. Default: no limit.
+   */
+  readonly maxElapsed?: Duration.DurationInput | undefined
+  /**
+   * Rather than give up because a delay of a curve is too long for `maxElapsed` or the deadline, shorten it so that
+   * the next attempt has `minAttempt` left. A delay that the failure asked for is not shortened.
+   */
+  readonly clamp?: { readonly minAttempt: Duration.DurationInput } | undefined
+  /** Told of each retry before its sleep. It runs beside the call, which neither waits for it nor fails with it. */
+  readonly onRetry?: ((event: RetryEvent<E>) => Effect.Effect<unknown, never, R>) | undefined
+}
+
+/**
+ * A rule for errors with a tag, of a class, or that a predicate takes. Throws `InvalidOptions` when an option is
+ * missing or can never work.
+ *
+ * It looks at typed errors only, and only where the cause holds no defect: see `onCause` for the rest.
+ *
+ * @example
+ * ```ts
+ * import { Data, Effect } from "effect"
+ * import { Backoff, Retry } from "holdfast/Schedule"
+ *
+ * class RateLimited extends Data.TaggedError("RateLimited")<{ readonly retryAfter: number }> {}
+ * class HttpError extends Data.TaggedError("HttpError")<{ readonly status: number }> {}
+ *
+ * declare const fetchQuote: Effect.Effect<number, RateLimited | HttpError>
+ *
+ * const quote = fetchQuote.pipe(
+ *   Retry.rules([
+ *     Retry.on("RateLimited", {
+ *       retries: 5,
+ *       backoff: Backoff.constant("10 seconds"),
+ *       hint: (error) => error.retryAfter,
+ *       hintCap: "1 minute"
+ *     }),
+ *     Retry.on((error) => error._tag === "HttpError" && error.status >= 500, {
+ *       retries: 3,
+ *       backoff: Backoff.exponential("200 millis", { cap: "10 seconds", jitter: "full" })
+ *     })
+ *   ])
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category rules
+ */
+export const on: {
+  <E, E2 extends E>(refinement: (error: E) => error is E2, options: RuleOptions<E2>): Rule<E>
+  <E>(predicate: (error: E) => boolean, options: RuleOptions<E>): Rule<E>
+  <E, C extends matcher.Class>(errorClass: C, options: RuleOptions<InstanceType<C>>): Rule<E>
+  <E, const Tag extends matcher.Tags<E>>(tag: Tag, options: RuleOptions<matcher.WithTag<E, Tag>>): Rule<E>
+} = (source: string | matcher.Class | ((error: never) => boolean), options: RuleOptions<never>): Rule<unknown> => {
+  const compiled = matcher.compile(source) ??
+    reader("Retry.on").refuse("matcher", source, "a tag, a class or a predicate")
+  return rule.makeRule("Retry.on", compiled.label, compiled, options)
+}
+
+/**
+ * A rule for every typed error. Put it last: rules after it are asked only when it is used up and says
+ * `exhausted: "next"`. Throws `InvalidOptions` when an option is missing or can never work.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Backoff, Retry } from "holdfast/Schedule"
+ *
+ * const call = Effect.fail("busy").pipe(
+ *   Retry.rules([Retry.onAny({ retries: 3, backoff: Backoff.standard })], { maxElapsed: "1 minute" })
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category rules
+ */
+export const onAny = <E>(options: RuleOptions<E>): Rule<E> =>
+  rule.makeRule("Retry.onAny", matcher.all.label, matcher.all, options)
+
+/**
+ * A rule that looks at the whole cause: the only kind that can retry a defect, or an attempt that interrupted itself.
+ * An interruption of the caller is never retried. Throws `InvalidOptions` when an option is missing or can never work.
+ *
+ * @example
+ * ```ts
+ * import { Cause, Effect } from "effect"
+ * import { Backoff, Retry } from "holdfast/Schedule"
+ *
+ * const call = Effect.die("driver crashed").pipe(
+ *   Retry.rules([Retry.onCause(Cause.isDie, { retries: 1, backoff: Backoff.constant("1 second") })])
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category rules
+ */
+export const onCause = <E>(
+  predicate: (cause: Cause.Cause<E>) => boolean,
+  options: RuleOptions<Cause.Cause<E>>
+): Rule<E> =>
+  rule.makeRule("Retry.onCause", predicate.name === "" ? "cause" : predicate.name, predicate as rule.Subject, options)
+
+/**
+ * Retries an effect by ordered rules: in one loop, each rule with its own budget, the first that matches decides.
+ * The types of error and requirement stay as they are. Throws `InvalidOptions` when an option can never work.
+ *
+ * A call makes at most 1 + (the sum of all `retries`) attempts. An interruption ends the attempt or the sleep, and no
+ * attempt follows; the cause then holds the failure that came before, followed by the interruption.
+ *
+ * Without a typed effect at hand, as in `const policy = Retry.rules([...])`, tags are not checked and the policy fits
+ * every effect that its predicates fit.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Backoff, Retry } from "holdfast/Schedule"
+ *
+ * const policy = Retry.rules([
+ *   Retry.on("Timeout", { retries: 2, backoff: Backoff.constant("1 second") }),
+ *   Retry.on("Unavailable", { retries: 5, backoff: Backoff.standard })
+ * ], {
+ *   maxElapsed: "1 minute",
+ *   onRetry: ({ attempt, delay, rule }) => Effect.logInfo("retrying", { attempt, delay, rule })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export function rules<E, R2 = never>(
+  rules: ReadonlyArray<Rule<E>> & (unknown extends E ? never : unknown),
+  options?: Options<E, R2>
+): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | R2>
+export function rules<R2 = never>(
+  rules: ReadonlyArray<Rule<unknown>>,
+  options?: Options<unknown, R2>
+): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | R2>
+export function rules<Self extends Effect.Effect<unknown, unknown, unknown>, R2 = never>(
+  self: Self,
+  rules: ReadonlyArray<Rule<Effect.Effect.Error<Self>>>,
+  options?: Options<Effect.Effect.Error<Self>, R2>
+): Effect.Effect<Effect.Effect.Success<Self>, Effect.Effect.Error<Self>, Effect.Effect.Context<Self> | R2>
+export function rules(first: unknown, second?: unknown, third?: unknown): unknown {
+  if (Effect.isEffect(first)) return retried(first, makePlan(second, third))
+  const plan = makePlan(first, second)
+  return (self: Effect.Effect<unknown, unknown, unknown>) => retried(self, plan)
+}
+
+/**
+ * Marks an error as one that no retry can help, whatever the rules say. The error stays the same object, and the mark
+ * is seen through errors that wrap it in their `cause`. Objects only; an object that several failures share is marked
+ * for all of them.
+ *
+ * @example
+ * ```ts
+ * import { Data, Effect } from "effect"
+ * import { Retry } from "holdfast/Schedule"
+ *
+ * class Rejected extends Data.TaggedError("Rejected")<{ readonly reason: string }> {}
+ *
+ * const call = Effect.fail(Retry.nonRetryable(new Rejected({ reason: "no such account" })))
+ * ```
+ *
+ * @since 0.1.0
+ * @category markers
+ */
+export const nonRetryable = <E extends object>(error: E): E => markers.mark(error, { nonRetryable: true })
+
+/**
+ * Marks an error with the delay to wait before the next attempt. It wins over the hint and the curve of the rule that
+ * takes the error, but not over its `hintCap`. Throws `InvalidOptions` for a negative delay. Objects only, as with
+ * `nonRetryable`.
+ *
+ * @example
+ * ```ts
+ * import { Data, Effect } from "effect"
+ * import { Retry } from "holdfast/Schedule"
+ *
+ * class Busy extends Data.TaggedError("Busy") {}
+ *
+ * const call = Effect.fail(Retry.retryAfter("30 seconds", new Busy()))
+ * ```
+ *
+ * @since 0.1.0
+ * @category markers
+ */
+export const retryAfter = <E extends object>(delay: Duration.DurationInput, error: E): E =>
+  markers.mark(error, { retryAfterMillis: reader("Retry.retryAfter").finiteDuration("delay", delay) })
+
+/**
+ * Whether an error, or one that it wraps, is marked as `nonRetryable`.
+ *
+ * @since 0.1.0
+ * @category markers
+ */
+export const isNonRetryable = (error: unknown): boolean => markers.read(error).nonRetryable
+
+/**
+ * The delay above zero that an error, or one that it wraps, is marked with; the outermost counts.
+ *
+ * @since 0.1.0
+ * @category markers
+ */
+export const retryAfterOf = (error: unknown): Option.Option<Duration.Duration> => {
+  const { retryAfterMillis } = markers.read(error)
+  return retryAfterMillis > 0 ? Option.some(Duration.millis(retryAfterMillis)) : Option.none()
+}
+
+/**
+ * The number of the attempt that is running: 1 in the first one, and where nothing is retried. Of nested retries the
+ * innermost counts.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Retry } from "holdfast/Schedule"
+ *
+ * const call = Effect.gen(function*() {
+ *   const attempt = yield* Retry.CurrentAttempt
+ *   yield* Effect.logDebug("calling", { attempt })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category references
+ */
+export const CurrentAttempt: typeof current.CurrentAttempt = current.CurrentAttempt
+
+/**
+ * The time by which the call must have ended, in milliseconds of the `Clock` since the epoch; `undefined` where there
+ * is no such time. A retry inside it begins no sleep that would end at or after the deadline.
+ *
+ * @example
+ * ```ts
+ * import { Clock, Effect } from "effect"
+ * import { Backoff, Retry } from "holdfast/Schedule"
+ *
+ * const call = Effect.fail("busy").pipe(
+ *   Retry.rules([Retry.onAny({ retries: "unlimited", backoff: Backoff.standard })])
+ * )
+ * const bounded = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+ *   Effect.provideService(call, Retry.CurrentDeadline, now + 10_000)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category references
+ */
+export const CurrentDeadline: typeof current.CurrentDeadline = current.CurrentDeadline
+
+/**
+ * A rule that can never decide, because an earlier one takes all of its failures and never passes them on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Unreachable {
+  /** Where it stands in the list, from 0. */
+  readonly index: number
+  readonly rule: string
+  /** The label of the earlier rule. */
+  readonly coveredBy: string
+}
+
+/**
+ * The rules that can never decide: those after a rule for every error, and those whose tag, class or predicate an
+ * earlier rule has taken. A rule that is `exhausted: "next"` with a limit lets later rules have their turn.
+ *
+ * @example
+ * ```ts
+ * import { Backoff, Retry } from "holdfast/Schedule"
+ *
+ * const options = { retries: 3, backoff: Backoff.standard }
+ * const found = Retry.unreachable([Retry.onAny(options), Retry.on("Timeout", options)])
+ * // [{ index: 1, rule: "Timeout", coveredBy: "any error" }]
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const unreachable = <E>(rules: ReadonlyArray<Rule<E>>): ReadonlyArray<Unreachable> => {
+  const { rules: all } = makePlan(rules, undefined)
+  return all.flatMap((later, index) => {
+    const earlier = all.slice(0, index).find((earlier) => rule.hides(earlier, later))
+    return earlier === undefined ? [] : [{ index, rule: later.label, coveredBy: earlier.label }]
+  })
+}
+
+const retried = <A, E, R, R2>(self: Effect.Effect<A, E, R>, plan: loop.Plan<R2>): Effect.Effect<A, E, R | R2> =>
+  plan.rules.length === 0 ? self : loop.run(self, plan)
+
+// Called by the signatures above only; what they let through is checked here.
+const makePlan = (list: unknown, options: unknown): loop.Plan<unknown> => {
+  const read = reader("Retry.rules")
+  const { clamp, maxElapsed, onRetry } = (options ?? {}) as Options<unknown, unknown>
+  return {
+    rules: Array.isArray(list) && list.every(rule.isRule) ? [...list] : read.refuse("rules", list, "a list of rules"),
+    maxElapsedMillis: maxElapsed === undefined ? Infinity : read.duration("maxElapsed", maxElapsed),
+    minAttemptMillis: clamp === undefined ? undefined : read.finiteDuration("clamp.minAttempt", clamp.minAttempt),
+    onRetry
+  }
+}

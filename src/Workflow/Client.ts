@@ -1,0 +1,217 @@
+/**
+ * Starting runs and asking for their results. A client needs only the journal: a web process can start what another
+ * process runs.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { makeRunId } from "./internal/runId.js"
+import { Journal, type RunRecord } from "./Journal.js"
+import type { Workflow } from "./Workflow.js"
+import {
+  type ActivityError,
+  InvalidPayload,
+  type JournalError,
+  type RunFailed,
+  RunNotFound,
+  WorkflowMismatch
+} from "./WorkflowError.js"
+
+/**
+ * @since 0.1.0
+ * @category services
+ */
+export class Client extends Context.Tag("holdfast/Workflow/Client")<Client, {
+  readonly start: <Payload, Success, Error>(
+    workflow: Workflow<Payload, Success, Error>,
+    options: StartOptions<Payload>
+  ) => Effect.Effect<RunHandle<Success, Error>, InvalidPayload | WorkflowMismatch | JournalError>
+  readonly get: <Payload, Success, Error>(
+    workflow: Workflow<Payload, Success, Error>,
+    id: string
+  ) => Effect.Effect<RunHandle<Success, Error>, RunNotFound | WorkflowMismatch | JournalError>
+}>() {}
+
+/**
+ * `id` is the starter's own name for the work, and what makes starting idempotent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StartOptions<Payload> =
+  & { readonly id: string }
+  & (void extends Payload ? { readonly payload?: Payload } : { readonly payload: Payload })
+
+/**
+ * What a run is doing: `Running`, possibly `blocked` for a reason that a developer has to mend, or `Closed` with the exit
+ * of its code.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RunStatus<Success, Error> =
+  | { readonly _tag: "Running"; readonly blocked: string | undefined }
+  | { readonly _tag: "Closed"; readonly exit: Exit.Exit<Success, Error | ActivityError | RunFailed> }
+
+/**
+ * A run, seen from outside.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunHandle<out Success, out Error> {
+  readonly workflowId: string
+  readonly runId: string
+  /** When it was started, in milliseconds since the epoch. */
+  readonly startedAt: number
+  /** Waits until the run has closed. */
+  readonly result: Effect.Effect<Success, Error | ActivityError | RunFailed | JournalError>
+  /** Looks, and never waits. */
+  readonly poll: Effect.Effect<RunStatus<Success, Error>, JournalError>
+}
+
+type HandleOf<W> = W extends Workflow<infer _Payload, infer Success, infer Error> ? RunHandle<Success, Error> : never
+
+/**
+ * A client of the journal. {@link Engine} provides one too, so a process with an engine needs no other.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
+  Client,
+  Effect.gen(function*() {
+    const journal = yield* Journal
+
+    const handleOf = <Payload, Success, Error>(
+      workflow: Workflow<Payload, Success, Error>,
+      { closed, runId, startedAt, workflow: name, workflowId }: RunRecord
+    ): Either.Either<RunHandle<Success, Error>, WorkflowMismatch> => {
+      if (name !== workflow.name) {
+        return Either.left(new WorkflowMismatch({ workflowId, expected: workflow.name, actual: name }))
+      }
+      const run = { workflowId, runId }
+      return Either.right({
+        ...run,
+        startedAt,
+        result: Effect.flatMap(
+          closed === undefined ? journal.awaitClosed(runId) : Effect.succeed(closed),
+          (closed) => workflow.exitOf(run, closed)
+        ),
+        poll: Effect.map(journal.store.latest(workflowId), (found): RunStatus<Success, Error> => {
+          const record = Option.getOrUndefined(found)
+          return record?.closed === undefined
+            ? { _tag: "Running", blocked: record?.blocked }
+            : { _tag: "Closed", exit: workflow.exitOf(run, record.closed) }
+        })
+      })
+    }
+
+    return {
+      start: (workflow, { id, payload }) =>
+        Effect.gen(function*() {
+          const encoded = yield* Either.mapLeft(
+            workflow.encodePayload(payload as Parameters<typeof workflow.encodePayload>[0]),
+            (detail) => new InvalidPayload({ workflow: workflow.name, detail })
+          )
+          const at = yield* Clock.currentTimeMillis
+          const receipt = yield* Effect.catchTag(
+            journal.commit({
+              _tag: "Start",
+              runId: yield* makeRunId(at),
+              workflowId: id,
+              workflow: workflow.name,
+              at,
+              payload: encoded,
+              worker: undefined
+            }),
+            "StaleOwner",
+            Effect.die
+          )
+          return yield* receipt._tag === "Started"
+            ? handleOf(workflow, receipt.record)
+            : Effect.dieMessage(`a start was answered by ${receipt._tag}`)
+        }),
+      get: (workflow, id) =>
+        Effect.flatMap(
+          journal.store.latest(id),
+          (found): Effect.Effect<HandleOf<typeof workflow>, RunNotFound | WorkflowMismatch> =>
+            Option.isNone(found) ? new RunNotFound({ workflowId: id }) : handleOf(workflow, found.value)
+        )
+    }
+  })
+)
+
+/**
+ * Starts a run and gives its handle once the journal has it.
+ *
+ * Idempotent by id: when the id has a run already, of the same workflow, that run's handle is given, whatever its payload
+ * and whether or not it has closed.
+ *
+ * Fails with {@link InvalidPayload} when the payload does not fit its schema, and with {@link WorkflowMismatch} when the
+ * id belongs to a run of another workflow.
+ *
+ * @example
+ * import { Effect, Schema } from "effect"
+ * import { Client, Workflow } from "holdfast/Workflow"
+ *
+ * const Greeting = Workflow.make("Greeting", { payload: Schema.String, success: Schema.String })
+ *
+ * const program = Effect.gen(function*() {
+ *   const run = yield* Client.start(Greeting, { id: "greet-ada", payload: "Ada" })
+ *   return yield* run.result
+ * })
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const start = <Payload, Success, Error>(
+  workflow: Workflow<Payload, Success, Error>,
+  options: StartOptions<Payload>
+): Effect.Effect<RunHandle<Success, Error>, InvalidPayload | WorkflowMismatch | JournalError, Client> =>
+  Effect.flatMap(Client, (client) => client.start(workflow, options))
+
+/**
+ * The handle of the run with this id.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const get = <Payload, Success, Error>(
+  workflow: Workflow<Payload, Success, Error>,
+  id: string
+): Effect.Effect<RunHandle<Success, Error>, RunNotFound | WorkflowMismatch | JournalError, Client> =>
+  Effect.flatMap(Client, (client) => client.get(workflow, id))
+
+/**
+ * The result of the run with this id; waits until it has closed.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const result = <Payload, Success, Error>(
+  workflow: Workflow<Payload, Success, Error>,
+  id: string
+): Effect.Effect<
+  Success,
+  Error | ActivityError | RunFailed | RunNotFound | WorkflowMismatch | JournalError,
+  Client
+> => Effect.flatMap(get(workflow, id), (run) => run.result)
+
+/**
+ * What the run with this id is doing; never waits.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const poll = <Payload, Success, Error>(
+  workflow: Workflow<Payload, Success, Error>,
+  id: string
+): Effect.Effect<RunStatus<Success, Error>, RunNotFound | WorkflowMismatch | JournalError, Client> =>
+  Effect.flatMap(get(workflow, id), (run) => run.poll)

@@ -1,0 +1,220 @@
+/**
+ * Durable workflows: ordinary Effects that outlive their process.
+ *
+ * The body of a workflow is an Effect like any other. What it waits for is journaled: activities, and time. So
+ * `Effect.sleep`, `timeout`, `retry` with any Schedule, `race`, `all`, `fork`, `Queue`, `Deferred` and this package's own
+ * combinators are durable inside it without being rewritten. What it must not do is reach outside: a body that requires
+ * a service does not compile, and one that calls `fetch` or waits for a promise is stopped with an error that says so.
+ * Such work belongs in an activity.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import { reader } from "../InvalidOptions.js"
+import { Engine } from "./Engine.js"
+import type { RunClosed } from "./Event.js"
+import type { Outcome, Program } from "./internal/execution.js"
+import * as jsonCodec from "./internal/jsonCodec.js"
+import { Run, type RunInfo } from "./internal/run.js"
+import { ActivityError, RunFailed } from "./WorkflowError.js"
+
+export {
+  /**
+   * The run that a workflow's code belongs to.
+   *
+   * @since 0.1.0
+   * @category services
+   */
+  Run
+} from "./internal/run.js"
+export type {
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  RunInfo
+} from "./internal/run.js"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("holdfast/Workflow/Workflow")
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * No service is one of these. It stands in the type of {@link Workflow.toLayer} so that the compile error of a body that
+ * requires a database or an HTTP client says where that belongs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UseOtherServicesInAnActivity {
+  readonly [NoService]: never
+}
+
+declare const NoService: unique symbol
+
+/**
+ * The definition of a workflow: its name and the schemas of what goes in and comes out. Clients need only this.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Workflow<in out Payload, in out Success, in out Error> {
+  readonly [TypeId]: TypeId
+  readonly name: string
+  /**
+   * The code of the workflow, registered with the {@link Engine} for as long as the layer lives.
+   *
+   * The body may fail with the workflow's own error, or let an {@link ActivityError} pass.
+   */
+  readonly toLayer: <R extends Run | Scope.Scope | UseOtherServicesInAnActivity>(
+    body: (payload: Payload) => Effect.Effect<Success, Error | ActivityError, R>
+  ) => Layer.Layer<never, never, Engine>
+  /** @internal */
+  readonly encodePayload: (payload: Payload) => Either.Either<string | null, string>
+  /** @internal */
+  readonly exitOf: (
+    run: { readonly workflowId: string; readonly runId: string },
+    closed: RunClosed
+  ) => Exit.Exit<Success, Error | ActivityError | RunFailed>
+  /** @internal */
+  readonly program: (body: (payload: Payload) => Effect.Effect<Success, Error | ActivityError, Run | Scope.Scope>) => Program
+}
+
+/**
+ * Defines a workflow.
+ *
+ * The name is what its histories are stored under: it must not change while runs are open, and no two workflows of one
+ * engine may share it. Payload, success and error are stored as JSON through their schemas. An omitted payload or success
+ * is `void`, an omitted error is `never`.
+ *
+ * @example
+ * import { Effect, Schema } from "effect"
+ * import { Activity, Workflow } from "holdfast/Workflow"
+ *
+ * const Charge = Activity.make("Charge", {
+ *   payload: Schema.Struct({ order: Schema.String, cents: Schema.Number }),
+ *   success: Schema.String
+ * })
+ *
+ * const Order = Workflow.make("Order", {
+ *   payload: Schema.Struct({ id: Schema.String, cents: Schema.Number }),
+ *   success: Schema.String
+ * })
+ *
+ * const OrderLive = Order.toLayer((order) =>
+ *   Effect.gen(function*() {
+ *     const receipt = yield* Charge.execute({ order: order.id, cents: order.cents })
+ *     yield* Effect.sleep("7 days")
+ *     return receipt
+ *   })
+ * )
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <Payload = void, PayloadI = Payload, Success = void, SuccessI = Success, Error = never, ErrorI = Error>(
+  name: string,
+  options?: {
+    readonly payload?: Schema.Schema<Payload, PayloadI> | undefined
+    readonly success?: Schema.Schema<Success, SuccessI> | undefined
+    readonly error?: Schema.Schema<Error, ErrorI> | undefined
+  }
+): Workflow<Payload, Success, Error> => {
+  if (name === "") reader("Workflow.make").refuse("name", name, "a non-empty text")
+  const payload = jsonCodec.make((options?.payload ?? Schema.Void) as Schema.Schema<Payload, unknown>)
+  const success = jsonCodec.make((options?.success ?? Schema.Void) as Schema.Schema<Success, unknown>)
+  const error = jsonCodec.make(
+    Schema.Union((options?.error ?? Schema.Never) as Schema.Schema<Error, unknown>, ActivityError)
+  )
+
+  const outcomeOf = (exit: Exit.Exit<Success, Error | ActivityError>): Outcome => {
+    const encoded = Exit.match(exit, {
+      onSuccess: (value): Either.Either<Outcome, string> =>
+        Either.map(success.encode(value), (payload) => ({ outcome: "Success", payload })),
+      onFailure: (cause) =>
+        Option.match(Cause.failureOption(cause), {
+          onSome: (failure): Either.Either<Outcome, string> =>
+            Either.map(error.encode(failure), (payload) => ({ outcome: "Failure", payload })),
+          onNone: (): Either.Either<Outcome, string> =>
+            Either.right({
+              outcome: Cause.isInterruptedOnly(cause) ? "Interrupted" : "Defect",
+              message: Cause.pretty(cause),
+              payload: null
+            })
+        })
+    })
+    return Either.getOrElse(encoded, (problem): Outcome => ({
+      outcome: "Defect",
+      message: `the ${Exit.isSuccess(exit) ? "success" : "error"} of workflow ${name} does not fit its schema: ${problem}`,
+      payload: null
+    }))
+  }
+
+  const self: Workflow<Payload, Success, Error> = {
+    [TypeId]: TypeId,
+    name,
+    encodePayload: payload.encode,
+    program: (body) => (text) =>
+      Either.match(payload.decode(text), {
+        onLeft: (problem) =>
+          Effect.succeed<Outcome>({
+            outcome: "Defect",
+            message: `the payload of workflow ${name} does not fit its schema: ${problem}`,
+            payload: null
+          }),
+        onRight: (value) => Effect.map(Effect.exit(Effect.scoped(body(value))), outcomeOf)
+      }),
+    toLayer: (body) =>
+      Layer.scopedDiscard(
+        Effect.flatMap(Engine, (engine) =>
+          engine.addWorkflow({
+            name,
+            // The type of `body` has made sure that it requires nothing else.
+            program: self.program(body as (payload: Payload) => Effect.Effect<Success, Error | ActivityError, Run | Scope.Scope>)
+          }))
+      ),
+    exitOf: (run, closed) => {
+      const failed = (reason: RunFailed["reason"], detail: string) =>
+        Exit.fail(new RunFailed({ reason, workflowId: run.workflowId, runId: run.runId, detail }))
+      switch (closed.outcome) {
+        case "Success":
+          return Either.match(success.decode(closed.payload), {
+            onLeft: (problem) => failed("Codec", `its success does not fit the schema: ${problem}`),
+            onRight: Exit.succeed
+          })
+        case "Failure":
+          return Either.match(error.decode(closed.payload), {
+            onLeft: (problem) => failed("Codec", `its error does not fit the schema: ${problem}`),
+            onRight: Exit.fail
+          })
+        case "Defect":
+        case "Interrupted":
+          return failed(closed.outcome, closed.message ?? "")
+      }
+    }
+  }
+  return self
+}
+
+/**
+ * Who the current run is.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const info: Effect.Effect<RunInfo, never, Run> = Effect.map(Run, (run) => run.info)

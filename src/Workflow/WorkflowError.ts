@@ -1,0 +1,185 @@
+/**
+ * What can go wrong around a durable workflow. All of these are stored or cross a process, so each is a Schema.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * The journal could not do what was asked. Nothing was written.
+ *
+ * - `Open`: the database could not be opened or migrated.
+ * - `Write`, `Read`: a statement or the commit failed (disk full, a lock held too long, a lost connection).
+ * - `Corrupt`: what was read is not what a journal holds.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class JournalError extends Schema.TaggedError<JournalError>("holdfast/Workflow/JournalError")("JournalError", {
+  reason: Schema.Literal("Open", "Write", "Read", "Corrupt"),
+  detail: Schema.String,
+  cause: Schema.optional(Schema.Defect)
+}) {
+  override get message(): string {
+    return `the journal could not ${verbs[this.reason]}: ${this.detail}`
+  }
+}
+
+const verbs = { Open: "be opened", Write: "be written", Read: "be read", Corrupt: "be understood" } as const
+
+/**
+ * The worker no longer owns the run: another one has taken it over, or the run has closed. Nothing was written.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class StaleOwner extends Schema.TaggedError<StaleOwner>("holdfast/Workflow/StaleOwner")("StaleOwner", {
+  runId: Schema.String
+}) {
+  override get message(): string {
+    return `run ${this.runId} is no longer owned by this worker; whoever owns it now goes on from the journal`
+  }
+}
+
+/**
+ * A workflow did what cannot be replayed. Nothing of the turn was written, the run is blocked, and it goes on once code
+ * that fits its history is deployed.
+ *
+ * - `Mismatch`: on replay the code issued another command than its history holds. The code was changed, or it depends on
+ *   something outside the run.
+ * - `Forbidden`: it reached for the process (a real timer, the network, real randomness) instead of an activity.
+ * - `ForeignWait`: a fiber was resumed outside a turn, so it waited for a promise, a callback or another runtime.
+ * - `Runaway`: the turn did not end within its budget of operations.
+ * - `Stuck`: every fiber waits for something that no event of this run can bring.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NondeterminismError
+  extends Schema.TaggedError<NondeterminismError>("holdfast/Workflow/NondeterminismError")("NondeterminismError", {
+    reason: Schema.Literal("Mismatch", "Forbidden", "ForeignWait", "Runaway", "Stuck"),
+    workflow: Schema.String,
+    workflowId: Schema.String,
+    runId: Schema.String,
+    /** The number of the turn, from 1. */
+    turn: Schema.Int,
+    /** What the history holds, or what is allowed. */
+    expected: Schema.String,
+    /** What the code did. */
+    actual: Schema.String,
+    /** The fiber that did it. */
+    fiber: Schema.optional(Schema.String),
+    /** Where in the source, as far as it is known. */
+    source: Schema.optional(Schema.String)
+  })
+{
+  override get message(): string {
+    const where = [
+      this.fiber === undefined ? undefined : `fiber ${this.fiber}`,
+      this.source === undefined ? undefined : `at ${this.source}`
+    ].filter((part) => part !== undefined)
+    return [
+      `workflow ${this.workflow}, id ${JSON.stringify(this.workflowId)}, run ${this.runId}, turn ${this.turn}: ${this.reason}`,
+      `  expected: ${this.expected}`,
+      `  actual:   ${this.actual}${where.length === 0 ? "" : ` (${where.join(", ")})`}`,
+      `  ${advice[this.reason]}`
+    ].join("\n")
+  }
+}
+
+const advice = {
+  Mismatch:
+    "The history is untouched and the run is blocked. Deploy code that issues the recorded commands; it then goes on by itself.",
+  Forbidden: "Move this into an activity: a workflow may use only what its journal can replay.",
+  ForeignWait:
+    "Move the promise or callback into an activity and wait for that; inside the workflow use Effect's own Deferred, Queue and Effect.sleep.",
+  Runaway: "Let the loop wait for something durable (Effect.sleep, an activity), or raise the engine's `opBudget`.",
+  Stuck: "Wait for an activity or Effect.sleep, or complete the Deferred, Queue or Semaphore from a fiber of the same run."
+} as const
+
+/**
+ * An activity that did not end with one of its own errors.
+ *
+ * - `TimedOut`: its last attempt took longer than `startToClose`.
+ * - `Defect`: its last attempt died.
+ * - `Codec`: its payload, its success or its error does not fit its schema.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ActivityError extends Schema.TaggedError<ActivityError>("holdfast/Workflow/ActivityError")("ActivityError", {
+  reason: Schema.Literal("TimedOut", "Defect", "Codec"),
+  activity: Schema.String,
+  attempts: Schema.Int,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `activity ${this.activity} failed after ${this.attempts} attempt${
+      this.attempts === 1 ? "" : "s"
+    } (${this.reason}): ${this.detail}`
+  }
+}
+
+/**
+ * The run ended without a result: its code died, or interrupted itself.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RunFailed extends Schema.TaggedError<RunFailed>("holdfast/Workflow/RunFailed")("RunFailed", {
+  reason: Schema.Literal("Defect", "Interrupted", "Codec"),
+  workflowId: Schema.String,
+  runId: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `workflow id ${JSON.stringify(this.workflowId)}, run ${this.runId} ended without a result (${this.reason}): ${this.detail}`
+  }
+}
+
+/**
+ * No run has this workflow id.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RunNotFound extends Schema.TaggedError<RunNotFound>("holdfast/Workflow/RunNotFound")("RunNotFound", {
+  workflowId: Schema.String
+}) {
+  override get message(): string {
+    return `no run with workflow id ${JSON.stringify(this.workflowId)} in this journal`
+  }
+}
+
+/**
+ * The workflow id belongs to a run of another workflow.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class WorkflowMismatch
+  extends Schema.TaggedError<WorkflowMismatch>("holdfast/Workflow/WorkflowMismatch")("WorkflowMismatch", {
+    workflowId: Schema.String,
+    expected: Schema.String,
+    actual: Schema.String
+  })
+{
+  override get message(): string {
+    return `workflow id ${JSON.stringify(this.workflowId)} belongs to a run of ${this.actual}, not of ${this.expected}`
+  }
+}
+
+/**
+ * A payload that its schema cannot encode. Nothing was started.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidPayload extends Schema.TaggedError<InvalidPayload>("holdfast/Workflow/InvalidPayload")("InvalidPayload", {
+  workflow: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `the payload does not fit the schema of workflow ${this.workflow}: ${this.detail}`
+  }
+}

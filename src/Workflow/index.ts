@@ -1,0 +1,12 @@
+/**
+ * Work that outlives the process.
+ *
+ * @since 0.1.0
+ */
+export * as Activity from "./Activity.js"
+export * as Client from "./Client.js"
+export * as Engine from "./Engine.js"
+export * as Event from "./Event.js"
+export * as Journal from "./Journal.js"
+export * as Workflow from "./Workflow.js"
+export * as WorkflowError from "./WorkflowError.js"

@@ -1,0 +1,104 @@
+/**
+ * The one writer of a process. Entries queue up while a commit is on its way, and the next commit takes them all: a group
+ * of a hundred turns costs one fsync.
+ *
+ * When a group fails, each of its entries is tried alone, so that one that can never be written does not take the others
+ * with it.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import type { Entry, JournalStore, Receipt } from "../Journal.js"
+import { type JournalError, StaleOwner } from "../WorkflowError.js"
+import { isLive } from "./liveClock.js"
+
+type Done = (exit: Exit.Exit<Receipt, JournalError>) => void
+
+interface Waiting {
+  readonly entry: Entry
+  readonly done: Done
+}
+
+/** Rows of one transaction are bounded, so that a burst does not hold the lock for long. */
+const largestGroup = 512
+
+export const groupCommit = (
+  store: JournalStore,
+  onWritten: (entry: Entry, receipt: Receipt) => void,
+  localWorkerFor: (workflow: string) => string | undefined
+): Effect.Effect<
+  {
+    readonly unsafeCommit: (entry: Entry, done: Done) => void
+    readonly commit: (entry: Entry) => Effect.Effect<Exclude<Receipt, { readonly _tag: "Stale" }>, JournalError | StaleOwner>
+  },
+  never,
+  Scope.Scope
+> =>
+  Effect.gen(function*() {
+    let queue: Array<Waiting> = []
+    const arrived = yield* Effect.makeLatch(false)
+
+    const settle = ({ done, entry }: Waiting, exit: Exit.Exit<Receipt, JournalError>): void => {
+      done(exit)
+      if (Exit.isSuccess(exit)) onWritten(entry, exit.value)
+    }
+
+    const writeAlone = (waiting: Waiting): Effect.Effect<void> =>
+      Effect.map(Effect.exit(store.write([waiting.entry])), (exit) =>
+        settle(waiting, Exit.map(exit, (receipts) => receipts[0]!)))
+
+    const writeGroup = (group: ReadonlyArray<Waiting>): Effect.Effect<void> =>
+      Effect.flatMap(Effect.exit(store.write(group.map((waiting) => waiting.entry))), (exit) => {
+        if (Exit.isSuccess(exit)) {
+          group.forEach((waiting, i) => settle(waiting, Exit.succeed(exit.value[i]!)))
+          return Effect.void
+        }
+        if (group.length > 1) return Effect.forEach(group, writeAlone, { discard: true })
+        return Effect.sync(() => settle(group[0]!, Exit.failCause(exit.cause)))
+      })
+
+    const next = Effect.suspend(() => {
+      const group = queue.slice(0, largestGroup)
+      queue = queue.slice(largestGroup)
+      if (queue.length === 0) arrived.unsafeClose()
+      return Effect.uninterruptible(writeGroup(group))
+    })
+
+    yield* arrived.await.pipe(
+      Effect.zipRight(gather),
+      Effect.zipRight(next),
+      Effect.forever,
+      Effect.interruptible,
+      Effect.forkScoped
+    )
+    // What was handed over before the journal closes is still written.
+    yield* Effect.addFinalizer(() => Effect.repeat(next, { while: () => queue.length > 0 }).pipe(Effect.when(() => queue.length > 0)))
+
+    const unsafeCommit = (entry: Entry, done: Done): void => {
+      queue.push({
+        entry: entry._tag === "Start" ? { ...entry, worker: entry.worker ?? localWorkerFor(entry.workflow) } : entry,
+        done
+      })
+      if (queue.length === 1) arrived.unsafeOpen()
+    }
+
+    return {
+      unsafeCommit,
+      commit: (entry) =>
+        Effect.flatMap(
+          Effect.async<Receipt, JournalError>((resume) => unsafeCommit(entry, resume)),
+          (receipt) => receipt._tag === "Stale" ? new StaleOwner({ runId: entry.runId }) : Effect.succeed(receipt)
+        )
+    }
+  })
+
+/**
+ * Lets everything else that is ready run first, so that it can join the group. In real time that takes one turn of the
+ * event loop, since what I/O has completed is delivered there; a virtual clock must not wait in real time.
+ */
+const gather: Effect.Effect<void> = Effect.flatMap(Effect.clock, (clock) =>
+  isLive(clock)
+    ? Effect.async<void>((resume) => {
+      setImmediate(() => resume(Effect.void))
+    })
+    : Effect.yieldNow())

@@ -1,0 +1,34 @@
+/**
+ * User data to JSON text and back, through its schema. `undefined` is `null` in the journal, so that `Schema.Void` needs
+ * no text.
+ */
+import * as Either from "effect/Either"
+import { TreeFormatter } from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+
+export interface JsonCodec<A> {
+  /** The text, or why the value does not fit its schema. */
+  readonly encode: (value: A) => Either.Either<string | null, string>
+  /** The value, or why the text does not fit the schema. */
+  readonly decode: (text: string | null) => Either.Either<A, string>
+}
+
+export const make = <A, I>(schema: Schema.Schema<A, I>): JsonCodec<A> => {
+  const encode = Schema.encodeEither(schema)
+  const decode = Schema.decodeUnknownEither(schema)
+  return {
+    encode: (value) =>
+      Either.flatMap(
+        Either.mapLeft(encode(value), TreeFormatter.formatErrorSync),
+        (encoded) => attempt(() => (JSON.stringify(encoded) as string | undefined) ?? null)
+      ),
+    decode: (text) =>
+      Either.flatMap(
+        attempt((): unknown => text === null ? undefined : JSON.parse(text)),
+        (encoded) => Either.mapLeft(decode(encoded), TreeFormatter.formatErrorSync)
+      )
+  }
+}
+
+const attempt = <A>(evaluate: () => A): Either.Either<A, string> =>
+  Either.try({ try: evaluate, catch: (cause) => cause instanceof Error ? cause.message : String(cause) })

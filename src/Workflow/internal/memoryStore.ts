@@ -1,0 +1,141 @@
+/**
+ * A store in memory. Also the model that the SQL store is tested against.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { Event, RunClosed } from "../Event.js"
+import type { Entry, JournalStore, OwnedRun, PendingActivity, PendingTimer, Receipt, RunRecord } from "../Journal.js"
+import { place } from "./place.js"
+
+interface Stored {
+  readonly run: Omit<OwnedRun, "epoch" | "due" | "blocked">
+  readonly events: Array<Event>
+  readonly activities: Map<number, PendingActivity>
+  readonly timers: Map<number, PendingTimer>
+  owner: string | undefined
+  epoch: number
+  dueSeq: number
+  blocked: string | undefined
+  closed: RunClosed | undefined
+}
+
+export const memoryStore = (): JournalStore => {
+  const runs = new Map<string, Stored>()
+  const latest = new Map<string, Stored>()
+  const leases = new Map<string, number>()
+
+  const record = ({ blocked, closed, run }: Stored): RunRecord => ({ ...run, blocked, closed })
+
+  const start = (entry: Extract<Entry, { readonly _tag: "Start" }>): Receipt => {
+    const existing = latest.get(entry.workflowId)
+    if (existing !== undefined) return { _tag: "Started", created: false, record: record(existing) }
+    const { at, payload, runId, worker, workflow, workflowId } = entry
+    const stored: Stored = {
+      run: { runId, workflowId, workflow, startedAt: at },
+      events: [{ _tag: "RunStarted", seq: 1, at, payload }],
+      activities: new Map(),
+      timers: new Map(),
+      owner: worker,
+      epoch: worker === undefined ? 0 : 1,
+      dueSeq: 1,
+      blocked: undefined,
+      closed: undefined
+    }
+    runs.set(runId, stored)
+    latest.set(workflowId, stored)
+    return { _tag: "Started", created: true, record: record(stored) }
+  }
+
+  const index = (stored: Stored, event: Event): void => {
+    const { runId } = stored.run
+    switch (event._tag) {
+      case "ActivityScheduled":
+        stored.activities.set(event.command, { runId, scheduled: event, attempt: 1, notBefore: 0 })
+        break
+      case "AttemptFailed": {
+        const pending = stored.activities.get(event.target)
+        if (pending !== undefined) {
+          stored.activities.set(event.target, { ...pending, attempt: event.attempt + 1, notBefore: event.retryAt })
+        }
+        break
+      }
+      case "ActivityCancelled":
+      case "ActivityCompleted":
+      case "ActivityFailed":
+        stored.activities.delete(event.target)
+        break
+      case "TimerStarted":
+        stored.timers.set(event.command, { runId, command: event.command, fireAt: event.fireAt })
+        break
+      case "TimerCancelled":
+      case "TimerFired":
+        stored.timers.delete(event.target)
+        break
+      case "RunClosed":
+        stored.activities.clear()
+        stored.timers.clear()
+        break
+    }
+  }
+
+  const write = (entry: Entry): Receipt => {
+    if (entry._tag === "Start") return start(entry)
+    const stored = runs.get(entry.runId)
+    if (
+      stored === undefined || stored.closed !== undefined || stored.owner !== entry.worker ||
+      stored.epoch !== entry.epoch
+    ) return { _tag: "Stale" }
+    if (entry._tag === "Block") stored.blocked = entry.reason
+    else {
+      const placed = place(entry.events, { lastSeq: stored.events.length, dueSeq: stored.dueSeq })
+      stored.events.push(...placed.events)
+      stored.dueSeq = placed.dueSeq
+      stored.closed = placed.closed
+      for (const event of placed.events) index(stored, event)
+    }
+    return { _tag: "Appended", lastSeq: stored.events.length, due: stored.dueSeq > 0 }
+  }
+
+  return {
+    write: (entries) => Effect.sync(() => entries.map(write)),
+    history: (runId) => Effect.sync(() => [...(runs.get(runId)?.events ?? [])]),
+    latest: (workflowId) => Effect.sync(() => Option.map(Option.fromNullable(latest.get(workflowId)), record)),
+    closed: (runIds) =>
+      Effect.sync(() =>
+        runIds.flatMap((runId) => {
+          const stored = runs.get(runId)
+          return stored?.closed === undefined ? [] : [record(stored)]
+        })
+      ),
+    claim: ({ leaseUntil, now, worker, workflows }) =>
+      Effect.sync(() => {
+        leases.set(worker, leaseUntil)
+        const claimed: Array<Stored> = []
+        for (const stored of runs.values()) {
+          const free = stored.owner === undefined || (leases.get(stored.owner) ?? -Infinity) <= now
+          if (stored.closed === undefined && free && workflows.includes(stored.run.workflow)) {
+            stored.owner = worker
+            stored.epoch++
+            claimed.push(stored)
+          }
+        }
+        return {
+          runs: claimed.map(({ blocked, dueSeq, epoch, run }) => ({
+            ...run,
+            epoch,
+            due: dueSeq > 0,
+            blocked: blocked !== undefined
+          })),
+          activities: claimed.flatMap(({ activities }) => [...activities.values()]),
+          timers: claimed.flatMap(({ timers }) => [...timers.values()])
+        }
+      }),
+    heartbeat: (worker, leaseUntil) => Effect.sync(() => void leases.set(worker, leaseUntil)),
+    release: (worker) =>
+      Effect.sync(() => {
+        leases.delete(worker)
+        for (const stored of runs.values()) if (stored.owner === worker) stored.owner = undefined
+      }),
+    version: Effect.succeed(undefined)
+  }
+}

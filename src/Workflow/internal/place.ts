@@ -1,0 +1,30 @@
+/**
+ * Where appended events go in their run: their numbers, and what is left for a turn to consume.
+ */
+import { type Event, isArrival, type RunClosed, type Unplaced } from "../Event.js"
+
+export interface Position {
+  readonly lastSeq: number
+  /** The last arrival that no turn has consumed; 0: none. */
+  readonly dueSeq: number
+}
+
+export interface Placed extends Position {
+  readonly events: ReadonlyArray<Event>
+  readonly closed: RunClosed | undefined
+}
+
+export const place = (appended: ReadonlyArray<Unplaced<Event>>, after: Position): Placed => {
+  // Arrivals that come with a turn are carried by it, so they are consumed as they are written.
+  const carried = appended.some((event) => event._tag === "TurnTaken")
+  let { dueSeq, lastSeq } = after
+  let closed: RunClosed | undefined
+  const events = appended.map((unplaced): Event => {
+    const event = { ...unplaced, seq: ++lastSeq } as Event
+    if (isArrival(event) && !carried) dueSeq = event.seq
+    if (event._tag === "TurnTaken" && dueSeq <= event.upTo) dueSeq = 0
+    if (event._tag === "RunClosed") closed = event
+    return event
+  })
+  return { events, lastSeq, dueSeq, closed }
+}

@@ -1,0 +1,62 @@
+/**
+ * What the code of a workflow may ask of its run.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { Arrival, Command, Unplaced } from "../Event.js"
+
+/**
+ * Who a run is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunInfo {
+  /** The name of the workflow. */
+  readonly workflow: string
+  /** The id that its starter chose. */
+  readonly workflowId: string
+  /** The id of this run of it; unique in the journal. */
+  readonly runId: string
+  /** When it was started, in milliseconds since the epoch. */
+  readonly startedAt: number
+}
+
+/** A command before the run gives it its number. */
+export type Draft = Command extends infer C ? C extends Command ? Omit<Unplaced<C>, "command"> : never : never
+
+/** What answers a command. */
+export type Answer = Exclude<Arrival, { readonly _tag: "RunStarted" }>
+
+/**
+ * The run that the current fiber belongs to. Only the body of a workflow has one.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class Run extends Context.Tag("holdfast/Workflow/Run")<Run, RunService>() {}
+
+/**
+ * @since 0.1.0
+ * @category services
+ */
+export interface RunService {
+  readonly info: RunInfo
+  /**
+   * The time of the current turn, in milliseconds since the epoch.
+   *
+   * @internal
+   */
+  readonly now: number
+  /**
+   * Issues a command and waits for its answer. When the wait is interrupted first, issues what `abandon` gives. `origin`
+   * carries the stack of whoever asked, for the error of a replay that finds another command.
+   *
+   * @internal
+   */
+  readonly ask: (
+    draft: Draft,
+    abandon: (command: number) => Draft,
+    origin?: Error | undefined
+  ) => Effect.Effect<Answer>
+}

@@ -1,0 +1,63 @@
+/**
+ * The tables of a SQL journal.
+ *
+ * Events are appended in the order of their commits, with the run as an integer, so that the turns of many runs share
+ * pages; the unique index on (run, seq) is what makes a history. The other tables are indexes of it.
+ */
+import * as Migrator from "@effect/sql/Migrator"
+import { SqlClient } from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+
+const createTables = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  yield* sql`
+    CREATE TABLE holdfast_runs (
+      id INTEGER PRIMARY KEY,
+      run_id TEXT NOT NULL UNIQUE,
+      workflow_id TEXT NOT NULL,
+      workflow TEXT NOT NULL,
+      started_at INTEGER NOT NULL,
+      last_seq INTEGER NOT NULL,
+      due_seq INTEGER NOT NULL,
+      owner TEXT,
+      epoch INTEGER NOT NULL,
+      closed_seq INTEGER,
+      blocked TEXT
+    )`
+  yield* sql`CREATE INDEX holdfast_runs_workflow_id ON holdfast_runs (workflow_id, id)`
+  yield* sql`CREATE UNIQUE INDEX holdfast_runs_open_id ON holdfast_runs (workflow_id) WHERE closed_seq IS NULL`
+  yield* sql`CREATE INDEX holdfast_runs_open_owner ON holdfast_runs (owner, workflow) WHERE closed_seq IS NULL`
+  yield* sql`
+    CREATE TABLE holdfast_events (
+      id INTEGER PRIMARY KEY,
+      run INTEGER NOT NULL,
+      seq INTEGER NOT NULL,
+      kind TEXT NOT NULL,
+      body TEXT NOT NULL,
+      payload TEXT
+    )`
+  yield* sql`CREATE UNIQUE INDEX holdfast_events_run_seq ON holdfast_events (run, seq)`
+  yield* sql`
+    CREATE TABLE holdfast_activities (
+      run INTEGER NOT NULL,
+      command INTEGER NOT NULL,
+      seq INTEGER NOT NULL,
+      attempt INTEGER NOT NULL,
+      not_before INTEGER NOT NULL,
+      PRIMARY KEY (run, command)
+    ) WITHOUT ROWID`
+  yield* sql`
+    CREATE TABLE holdfast_timers (
+      run INTEGER NOT NULL,
+      command INTEGER NOT NULL,
+      fire_at INTEGER NOT NULL,
+      PRIMARY KEY (run, command)
+    ) WITHOUT ROWID`
+  yield* sql`CREATE TABLE holdfast_workers (worker TEXT NOT NULL PRIMARY KEY, lease_until INTEGER NOT NULL)`
+})
+
+/** Brings the tables up to date. */
+export const migrate = Migrator.make({})({
+  loader: Migrator.fromRecord({ "0001_create_tables": createTables }),
+  table: "holdfast_migrations"
+})

@@ -1,0 +1,133 @@
+/**
+ * The news of a journal: who waits for which run to close, which workers of this process take new runs, and whether
+ * another process has written.
+ *
+ * Inside the process news travel directly. Other processes are noticed by a slow poll of the store's version, which runs
+ * only while somebody here cares.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import type * as Scope from "effect/Scope"
+import type { RunClosed } from "../Event.js"
+import type { Entry, JournalStore, LocalWorker, Receipt } from "../Journal.js"
+import type { JournalError } from "../WorkflowError.js"
+
+/**
+ * The time that processes share: polls and leases go by it, whatever clock the program runs under. A simulation of
+ * several workers provides its own.
+ */
+export class SharedClock extends Context.Reference<SharedClock>()("holdfast/Workflow/SharedClock", {
+  defaultValue: (): Clock.Clock => Clock.make()
+}) {}
+
+export interface Watcher {
+  readonly onWritten: (entry: Entry, receipt: Receipt) => void
+  readonly localWorkerFor: (workflow: string) => string | undefined
+  readonly awaitClosed: (runId: string) => Effect.Effect<RunClosed, JournalError>
+  readonly attach: (worker: LocalWorker) => Effect.Effect<void, never, Scope.Scope>
+}
+
+export const watcher = (
+  store: JournalStore,
+  pollInterval: Duration.DurationInput
+): Effect.Effect<Watcher, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const clock = yield* SharedClock
+    const interval = Duration.decode(pollInterval)
+    const workers = new Set<LocalWorker>()
+    const waiters = new Map<string, Set<(closed: RunClosed) => void>>()
+    const cares = yield* Effect.makeLatch(false)
+
+    const updateCares = () => workers.size + waiters.size > 0 ? cares.unsafeOpen() : cares.unsafeClose()
+
+    const wake = (runId: string, closed: RunClosed): void => {
+      const waiting = waiters.get(runId)
+      if (waiting === undefined) return
+      waiters.delete(runId)
+      updateCares()
+      for (const resume of waiting) resume(closed)
+    }
+
+    const lookUp = (runIds: ReadonlyArray<string>): Effect.Effect<void, JournalError> =>
+      Effect.map(store.closed(runIds), (records) => {
+        for (const record of records) if (record.closed !== undefined) wake(record.runId, record.closed)
+      })
+
+    let seen: number | undefined
+    const poll = Effect.gen(function*() {
+      const version = yield* store.version
+      if (version === seen) return
+      seen = version
+      for (const worker of workers) worker.onForeignWrite()
+      if (waiters.size > 0) yield* lookUp([...waiters.keys()])
+    }).pipe(
+      Effect.tapError((error) => Effect.logWarning("holdfast: looking for other processes' writes failed", error)),
+      Effect.ignore
+    )
+
+    const first = yield* Effect.option(store.version)
+    if (first._tag === "Some" && first.value !== undefined) {
+      seen = first.value
+      yield* cares.await.pipe(
+        Effect.zipRight(clock.sleep(interval)),
+        Effect.zipRight(poll),
+        Effect.forever,
+        Effect.interruptible,
+        Effect.forkScoped
+      )
+    }
+
+    return {
+      onWritten: (entry, receipt) => {
+        if (receipt._tag === "Started" && receipt.created && entry._tag === "Start") {
+          for (const worker of workers) {
+            if (worker.worker === entry.worker) {
+              const { runId, startedAt, workflow, workflowId } = receipt.record
+              worker.onStarted({ runId, workflowId, workflow, startedAt, epoch: 1, due: true, blocked: false }, entry.payload)
+            }
+          }
+        }
+        if (entry._tag === "Append" && receipt._tag === "Appended") {
+          const last = entry.events.at(-1)
+          if (last?._tag === "RunClosed") wake(entry.runId, { ...last, seq: receipt.lastSeq })
+        }
+      },
+      localWorkerFor: (workflow) => {
+        for (const worker of workers) if (worker.takes(workflow)) return worker.worker
+        return undefined
+      },
+      awaitClosed: (runId) =>
+        Effect.suspend(() => {
+          // Listens before it looks: a run that closes in between is seen by one of the two.
+          const closed = Deferred.unsafeMake<RunClosed>(FiberId.none)
+          const resume = (event: RunClosed) => Deferred.unsafeDone(closed, Effect.succeed(event))
+          const waiting = waiters.get(runId) ?? new Set()
+          waiters.set(runId, waiting.add(resume))
+          updateCares()
+          return lookUp([runId]).pipe(
+            Effect.zipRight(Deferred.await(closed)),
+            Effect.ensuring(Effect.sync(() => {
+              waiting.delete(resume)
+              if (waiting.size === 0 && waiters.get(runId) === waiting) waiters.delete(runId)
+              updateCares()
+            }))
+          )
+        }),
+      attach: (worker) =>
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            workers.add(worker)
+            updateCares()
+          }),
+          () =>
+            Effect.sync(() => {
+              workers.delete(worker)
+              updateCares()
+            })
+        )
+    }
+  })
