@@ -21,6 +21,9 @@ const categories = [
   "errors",
   "events",
   "commands",
+  "markers",
+  "operations",
+  "references",
   "encoding"
 ]
 

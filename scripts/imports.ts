@@ -1,7 +1,7 @@
 /**
  * Holds the direction of imports: `npm run imports`.
  *
- * - A room imports only the rooms below it, by module, and never another room's `internal` folder.
+ * - A room imports only the rooms below it, by module.
  * - Inside `src`, Effect's packages are imported by module path, never through their barrels.
  * - A package is imported only by the room that names it as its peer.
  * - No file imports itself through others; a type may point back, as an internal file does at its public one.
@@ -47,8 +47,6 @@ const roomOf = (file: string): string | undefined => {
   return parts.length > 2 ? parts[1] : undefined
 }
 
-const isInternal = (file: string): boolean => file.split(sep).includes("internal")
-
 /** What is wrong with one file of `src` importing another. */
 const refuseFile = (from: string, to: string): string | undefined => {
   if (!existsSync(join(root, to))) return `${to} does not exist`
@@ -57,7 +55,6 @@ const refuseFile = (from: string, to: string): string | undefined => {
   if (to.endsWith(`${sep}index.ts`)) return "inside src a module is imported by its own path, not through an index"
   if (there === undefined || there === here) return undefined
   if (here === undefined) return `a shared module imports no room, not ${there}`
-  if (isInternal(to)) return `${there}/internal belongs to ${there} alone`
   return rooms[here]?.uses.includes(there) ? undefined : `${here} may not import from ${there}`
 }
 

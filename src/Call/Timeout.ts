@@ -21,11 +21,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberRefs from "effect/FiberRefs"
-import { dual } from "effect/Function"
+import { constVoid, dual } from "effect/Function"
 import * as Runtime from "effect/Runtime"
 import { stackless } from "../Circuit/internal/stackless.js"
 import { reader } from "../InvalidOptions.js"
-import { sleepMillis } from "../Schedule/internal/sleep.js"
+import { startTimer } from "./internal/timer.js"
 
 /**
  * The work took longer than it may, and was interrupted.
@@ -113,31 +113,34 @@ const limited = <A, E, R>(
         runtimeFlags,
         fiberRefs: caller.getFiberRefs()
       })
-      const work = Runtime.runFork(runtime, restore(self))
+      const work = Runtime.runFork(runtime, restore(self), { updateRefs: FiberRefs.forkAs })
       const exit = work.unsafePoll()
       if (exit !== null) return finished(work, exit)
 
-      const remaining = millis - (clock.unsafeCurrentTimeMillis() - startedAt)
-      const timer = Runtime.runFork(runtime, Effect.interruptible(sleepMillis(remaining)))
+      let stopTimer = constVoid
       const first = Effect.async<Exit.Exit<A, E> | undefined>((resume) => {
+        const remaining = millis - (clock.unsafeCurrentTimeMillis() - startedAt)
+        stopTimer = startTimer(caller, runtime, remaining, (exit) => resume(Effect.as(exit, undefined)))
         work.addObserver((exit) => resume(Effect.succeed(exit)))
-        timer.addObserver((exit) => resume(Effect.as(exit, undefined)))
       })
-      const stopTimer = Effect.sync(() => timer.unsafeInterruptAsFork(caller.id()))
       return Effect.matchCauseEffect(restore(first), {
         onSuccess: (exit): Effect.Effect<A, E | TimedOut> => {
-          if (exit !== undefined) return Effect.zipRight(stopTimer, finished(work, exit))
-          const timedOut = Effect.failSync(() => stackless(() => new TimedOut({ duration: Duration.millis(millis) })))
-          return detach
-            ? Effect.zipRight(Fiber.interruptAsFork(work, caller.id()), timedOut)
-            : Effect.zipRight(Fiber.interruptAs(work, caller.id()), timedOut)
+          stopTimer()
+          if (exit !== undefined) return finished(work, exit)
+          const interrupted = detach ? Fiber.interruptAsFork(work, caller.id()) : Fiber.interruptAs(work, caller.id())
+          return Effect.zipRight(interrupted, Effect.failSync(() => timedOut(millis)))
         },
-        onFailure: (cause) =>
-          Effect.zipRight(stopTimer, Effect.zipRight(Fiber.interruptAs(work, caller.id()), Effect.failCause(cause)))
+        // The caller is being interrupted, or its clock has failed.
+        onFailure: (cause) => {
+          stopTimer()
+          return Effect.zipRight(Fiber.interruptAs(work, caller.id()), Effect.failCause(cause))
+        }
       })
     })
   )
 }
+
+const timedOut = (millis: number) => stackless(() => new TimedOut({ duration: Duration.millis(millis) }))
 
 /** The work's exit as it is, and on success what it changed in fiber refs. */
 const finished = <A, E>(work: Fiber.Fiber<A, E>, exit: Exit.Exit<A, E>): Effect.Effect<A, E> =>
