@@ -3,7 +3,7 @@
  *
  * For each set of peers that rooms name, an empty project outside the repository receives the package and copies of
  * those peers alone. There every subpath is imported by Node and by the type checker, so that an undeclared package, a
- * missing file or a declaration that speaks of an internal module fails here and not at a user's.
+ * missing file or a type that leads to an internal module fails here and not at a user's.
  */
 import { spawnSync } from "node:child_process"
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -72,13 +72,10 @@ const importAll = (project: string, open: ReadonlyArray<string>, closed: Readonl
 
 const typeCheck = (project: string, open: ReadonlyArray<string>): void => {
   const file = join(project, "consumer.ts")
-  writeFileSync(
-    file,
-    open.map((subpath, index) =>
-      `import * as m${index} from "holdfast/${subpath}"\nexport const used${index} = m${index}\n`
-    )
-      .join("")
+  const uses = open.map((subpath, index) =>
+    `import * as m${index} from "holdfast/${subpath}"\nexport const used${index} = { ...m${index} }\n`
   )
+  writeFileSync(file, uses.join(""))
   const program = ts.createProgram([file], {
     strict: true,
     exactOptionalPropertyTypes: true,
@@ -87,22 +84,27 @@ const typeCheck = (project: string, open: ReadonlyArray<string>): void => {
     module: ts.ModuleKind.NodeNext,
     moduleResolution: ts.ModuleResolutionKind.NodeNext,
     types: [],
-    noEmit: true
+    declaration: true,
+    emitDeclarationOnly: true
   })
   // Declarations of other packages are theirs to answer for; ours are checked in full.
   const dist = join(project, "node_modules/holdfast/dist")
   const ours = program.getSourceFiles().filter(({ fileName }) => fileName === file || fileName.startsWith(dist))
   for (const source of ours) {
-    const name = relative(project, source.fileName)
     const found = [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)]
     for (const { messageText, start } of found) {
       const line = source.getLineAndCharacterOfPosition(start ?? 0).line + 1
-      problems.push(`${name}:${line}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`)
-    }
-    if (!name.includes("/internal/") && /["'][^"'\n]*\/internal\/[^"'\n]*["']/.test(source.text)) {
-      problems.push(`${name}: a public declaration speaks of an internal module`)
+      const message = ts.flattenDiagnosticMessageText(messageText, "\n")
+      problems.push(`${relative(project, source.fileName)}:${line}: ${message}`)
     }
   }
+  // A user who exports what was inferred from ours gets declarations in turn, and these must not lead inside.
+  program.emit(program.getSourceFile(file), (_, declarations) => {
+    const leaks = declarations.matchAll(/import\("(holdfast\/[^"]*\/internal\/[^"]*)"\)\.(\w+)/g)
+    for (const leak of new Set(Array.from(leaks, ([, path, name]) => `${name} of ${path}`))) {
+      problems.push(`a public type is made of ${leak}, which users cannot name: give it a name in a public module`)
+    }
+  })
 }
 
 const home = mkdtempSync(join(tmpdir(), "holdfast-"))

@@ -28,19 +28,13 @@ import * as rule from "./internal/rule.js"
 export const RuleTypeId: typeof rule.RuleTypeId = rule.RuleTypeId
 
 /**
- * @since 0.1.0
- * @category type ids
- */
-export type RuleTypeId = typeof RuleTypeId
-
-/**
  * A rule for failures of calls that fail with `E`. Rules are values: keep them in a list and share the list.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Rule<in E> {
-  readonly [RuleTypeId]: (_: E) => void
+  readonly [rule.RuleTypeId]: (_: E) => void
   /** What events call it. */
   readonly label: string
 }
@@ -239,10 +233,14 @@ export function rules<Self extends Effect.Effect<unknown, unknown, unknown>, R2 
   rules: ReadonlyArray<Rule<Effect.Effect.Error<Self>>>,
   options?: Options<Effect.Effect.Error<Self>, R2>
 ): Effect.Effect<Effect.Effect.Success<Self>, Effect.Effect.Error<Self>, Effect.Effect.Context<Self> | R2>
-export function rules(first: unknown, second?: unknown, third?: unknown): unknown {
-  if (Effect.isEffect(first)) return retried(first, makePlan(second, third))
-  const plan = makePlan(first, second)
-  return (self: Effect.Effect<unknown, unknown, unknown>) => retried(self, plan)
+export function rules<A, E, R, R2>(
+  first: Effect.Effect<A, E, R> | ReadonlyArray<Rule<E>>,
+  second?: ReadonlyArray<Rule<E>> | Options<E, R2>,
+  third?: Options<E, R2>
+): unknown {
+  if (Effect.isEffect(first)) return retried(first, makePlan<R2>(second, third))
+  const plan = makePlan<R2>(first, second)
+  return <A, E, R>(self: Effect.Effect<A, E, R>) => retried(self, plan)
 }
 
 /**
@@ -389,9 +387,9 @@ const retried = <A, E, R, R2>(self: Effect.Effect<A, E, R>, plan: loop.Plan<R2>)
   plan.rules.length === 0 ? self : loop.run(self, plan)
 
 // Called by the signatures above only; what they let through is checked here.
-const makePlan = (list: unknown, options: unknown): loop.Plan<unknown> => {
+const makePlan = <R>(list: unknown, options: unknown): loop.Plan<R> => {
   const read = reader("Retry.rules")
-  const { clamp, maxElapsed, onRetry } = (options ?? {}) as Options<unknown, unknown>
+  const { clamp, maxElapsed, onRetry } = (options ?? {}) as Options<unknown, R>
   return {
     rules: Array.isArray(list) && list.every(rule.isRule) ? [...list] : read.refuse("rules", list, "a list of rules"),
     maxElapsedMillis: maxElapsed === undefined ? Infinity : read.duration("maxElapsed", maxElapsed),

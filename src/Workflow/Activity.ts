@@ -112,7 +112,14 @@ export interface Activity<in out Payload, in out Success, in out Error> {
  * @since 0.1.0
  * @category constructors
  */
-export const make = <Payload = void, PayloadI = Payload, Success = void, SuccessI = Success, Error = never, ErrorI = Error>(
+export const make = <
+  Payload = void,
+  PayloadI = Payload,
+  Success = void,
+  SuccessI = Success,
+  Error = never,
+  ErrorI = Error
+>(
   name: string,
   options?: {
     readonly payload?: Schema.Schema<Payload, PayloadI> | undefined
@@ -150,7 +157,11 @@ export const make = <Payload = void, PayloadI = Payload, Success = void, Success
       : Effect.fail(new ActivityError({ reason: failure.reason, activity: name, attempts, detail: failure.message }))
   }
 
-  const failed = (failure: AttemptFailure, payload: string | null = null): AttemptEnd => ({ _tag: "Failed", failure, payload })
+  const failed = (failure: AttemptFailure, payload: string | null = null): AttemptEnd => ({
+    _tag: "Failed",
+    failure,
+    payload
+  })
 
   const endOf = (exit: Exit.Exit<Success, Error>): AttemptEnd => {
     if (Exit.isSuccess(exit)) {
@@ -182,7 +193,14 @@ export const make = <Payload = void, PayloadI = Payload, Success = void, Success
           onRight: (text) =>
             Effect.flatMap(
               run.ask(
-                { _tag: "ActivityScheduled", activity: name, at: run.now, digest: digest(text), ...terms, payload: text },
+                {
+                  _tag: "ActivityScheduled",
+                  activity: name,
+                  at: run.now,
+                  digest: digest(text),
+                  ...terms,
+                  payload: text
+                },
                 (target) => ({ _tag: "ActivityCancelled", target }),
                 origin
               ),
@@ -200,7 +218,9 @@ export const make = <Payload = void, PayloadI = Payload, Success = void, Success
             attempt: (text, info) =>
               Either.match(payload.decode(text), {
                 onLeft: (problem) =>
-                  Effect.succeed(failed({ reason: "Codec", message: `its payload does not fit the schema: ${problem}` })),
+                  Effect.succeed(
+                    failed({ reason: "Codec", message: `its payload does not fit the schema: ${problem}` })
+                  ),
                 onRight: (value) =>
                   Effect.map(
                     Effect.exit(Effect.provide(

@@ -14,7 +14,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Client from "./Client.js"
 import type { ActivityRegistration } from "./internal/attempt.js"
-import { type WorkflowRegistration, worker } from "./internal/worker.js"
+import { worker, type WorkflowRegistration } from "./internal/worker.js"
 import type { Journal } from "./Journal.js"
 import type { JournalError, NondeterminismError } from "./WorkflowError.js"
 

@@ -214,7 +214,9 @@ export interface LocalWorker {
 export class Journal extends Context.Tag("holdfast/Workflow/Journal")<Journal, {
   readonly store: JournalStore
   /** Writes one entry with the next group. */
-  readonly commit: (entry: Entry) => Effect.Effect<Exclude<Receipt, { readonly _tag: "Stale" }>, JournalError | StaleOwner>
+  readonly commit: (
+    entry: Entry
+  ) => Effect.Effect<Exclude<Receipt, { readonly _tag: "Stale" }>, JournalError | StaleOwner>
   /** The same with a callback, which is called in the order of the entries. */
   readonly unsafeCommit: (entry: Entry, done: (exit: Exit.Exit<Receipt, JournalError>) => void) => void
   /** Waits until the run has closed, here or in another process. */

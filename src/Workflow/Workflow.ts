@@ -92,7 +92,9 @@ export interface Workflow<in out Payload, in out Success, in out Error> {
     closed: RunClosed
   ) => Exit.Exit<Success, Error | ActivityError | RunFailed>
   /** @internal */
-  readonly program: (body: (payload: Payload) => Effect.Effect<Success, Error | ActivityError, Run | Scope.Scope>) => Program
+  readonly program: (
+    body: (payload: Payload) => Effect.Effect<Success, Error | ActivityError, Run | Scope.Scope>
+  ) => Program
 }
 
 /**
@@ -127,7 +129,14 @@ export interface Workflow<in out Payload, in out Success, in out Error> {
  * @since 0.1.0
  * @category constructors
  */
-export const make = <Payload = void, PayloadI = Payload, Success = void, SuccessI = Success, Error = never, ErrorI = Error>(
+export const make = <
+  Payload = void,
+  PayloadI = Payload,
+  Success = void,
+  SuccessI = Success,
+  Error = never,
+  ErrorI = Error
+>(
   name: string,
   options?: {
     readonly payload?: Schema.Schema<Payload, PayloadI> | undefined
@@ -160,7 +169,9 @@ export const make = <Payload = void, PayloadI = Payload, Success = void, Success
     })
     return Either.getOrElse(encoded, (problem): Outcome => ({
       outcome: "Defect",
-      message: `the ${Exit.isSuccess(exit) ? "success" : "error"} of workflow ${name} does not fit its schema: ${problem}`,
+      message: `the ${
+        Exit.isSuccess(exit) ? "success" : "error"
+      } of workflow ${name} does not fit its schema: ${problem}`,
       payload: null
     }))
   }
@@ -185,7 +196,9 @@ export const make = <Payload = void, PayloadI = Payload, Success = void, Success
           engine.addWorkflow({
             name,
             // The type of `body` has made sure that it requires nothing else.
-            program: self.program(body as (payload: Payload) => Effect.Effect<Success, Error | ActivityError, Run | Scope.Scope>)
+            program: self.program(
+              body as (payload: Payload) => Effect.Effect<Success, Error | ActivityError, Run | Scope.Scope>
+            )
           }))
       ),
     exitOf: (run, closed) => {

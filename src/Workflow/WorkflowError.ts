@@ -79,7 +79,9 @@ export class NondeterminismError
       this.source === undefined ? undefined : `at ${this.source}`
     ].filter((part) => part !== undefined)
     return [
-      `workflow ${this.workflow}, id ${JSON.stringify(this.workflowId)}, run ${this.runId}, turn ${this.turn}: ${this.reason}`,
+      `workflow ${this.workflow}, id ${
+        JSON.stringify(this.workflowId)
+      }, run ${this.runId}, turn ${this.turn}: ${this.reason}`,
       `  expected: ${this.expected}`,
       `  actual:   ${this.actual}${where.length === 0 ? "" : ` (${where.join(", ")})`}`,
       `  ${advice[this.reason]}`
@@ -94,7 +96,8 @@ const advice = {
   ForeignWait:
     "Move the promise or callback into an activity and wait for that; inside the workflow use Effect's own Deferred, Queue and Effect.sleep.",
   Runaway: "Let the loop wait for something durable (Effect.sleep, an activity), or raise the engine's `opBudget`.",
-  Stuck: "Wait for an activity or Effect.sleep, or complete the Deferred, Queue or Semaphore from a fiber of the same run."
+  Stuck:
+    "Wait for an activity or Effect.sleep, or complete the Deferred, Queue or Semaphore from a fiber of the same run."
 } as const
 
 /**
@@ -107,12 +110,14 @@ const advice = {
  * @since 0.1.0
  * @category errors
  */
-export class ActivityError extends Schema.TaggedError<ActivityError>("holdfast/Workflow/ActivityError")("ActivityError", {
-  reason: Schema.Literal("TimedOut", "Defect", "Codec"),
-  activity: Schema.String,
-  attempts: Schema.Int,
-  detail: Schema.String
-}) {
+export class ActivityError
+  extends Schema.TaggedError<ActivityError>("holdfast/Workflow/ActivityError")("ActivityError", {
+    reason: Schema.Literal("TimedOut", "Defect", "Codec"),
+    activity: Schema.String,
+    attempts: Schema.Int,
+    detail: Schema.String
+  })
+{
   override get message(): string {
     return `activity ${this.activity} failed after ${this.attempts} attempt${
       this.attempts === 1 ? "" : "s"
@@ -133,7 +138,9 @@ export class RunFailed extends Schema.TaggedError<RunFailed>("holdfast/Workflow/
   detail: Schema.String
 }) {
   override get message(): string {
-    return `workflow id ${JSON.stringify(this.workflowId)}, run ${this.runId} ended without a result (${this.reason}): ${this.detail}`
+    return `workflow id ${
+      JSON.stringify(this.workflowId)
+    }, run ${this.runId} ended without a result (${this.reason}): ${this.detail}`
   }
 }
 
@@ -175,10 +182,12 @@ export class WorkflowMismatch
  * @since 0.1.0
  * @category errors
  */
-export class InvalidPayload extends Schema.TaggedError<InvalidPayload>("holdfast/Workflow/InvalidPayload")("InvalidPayload", {
-  workflow: Schema.String,
-  detail: Schema.String
-}) {
+export class InvalidPayload
+  extends Schema.TaggedError<InvalidPayload>("holdfast/Workflow/InvalidPayload")("InvalidPayload", {
+    workflow: Schema.String,
+    detail: Schema.String
+  })
+{
   override get message(): string {
     return `the payload does not fit the schema of workflow ${this.workflow}: ${this.detail}`
   }

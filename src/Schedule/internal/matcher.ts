@@ -25,7 +25,7 @@ export interface Matcher {
 export const all: Matcher = { kind: "all", label: "any error", test: () => true, source: undefined }
 
 /** The working form of a tag, a class or a predicate; `undefined` when it is none of them. */
-export const compile = <E>(source: string | Class | ((error: E) => boolean)): Matcher | undefined => {
+export const compile = (source: unknown): Matcher | undefined => {
   if (typeof source === "string") {
     return {
       kind: "tag",

@@ -22,6 +22,7 @@ import type { RetryEvent } from "../Retry.js"
 import { CurrentAttempt, CurrentDeadline } from "./current.js"
 import * as curve from "./curve.js"
 import * as markers from "./markers.js"
+import { observed } from "./observed.js"
 import { type CompiledRule, type Failure, failureOf } from "./rule.js"
 import { sleepMillis } from "./sleep.js"
 
@@ -53,12 +54,14 @@ export const run = <A, E, R, R2>(self: Effect.Effect<A, E, R>, plan: Plan<R2>): 
       const failed = (cause: Cause.Cause<E>): Effect.Effect<A, E, R | R2> =>
         Effect.flatMap(
           next(plan, counters ??= makeCounters(plan), fiber, startedAt, failureOf(cause)),
-          (retry) =>
-            retry === undefined
+          (retry): Effect.Effect<A, E, R | R2> => {
+            const { onRetry } = plan
+            return retry === undefined
               ? Effect.failCause(cause)
-              : plan.onRetry === undefined
+              : onRetry === undefined
               ? again(cause, retry)
-              : Effect.zipRight(observed(plan.onRetry(retry)), again(cause, retry))
+              : Effect.zipRight(observed(() => onRetry(retry)), again(cause, retry))
+          }
         )
 
       const again = (cause: Cause.Cause<E>, retry: RetryEvent<unknown>): Effect.Effect<A, E, R | R2> =>
@@ -167,12 +170,6 @@ const now = (fiber: Fiber.RuntimeFiber<unknown, unknown>): number =>
 
 const numbered = <A, E, R>(self: Effect.Effect<A, E, R>, attempt: number): Effect.Effect<A, E, R> =>
   Effect.provideService(self, CurrentAttempt, attempt)
-
-/** Runs an observer beside the call: whatever it does, the call neither waits nor fails. */
-const observed = <R>(observer: Effect.Effect<unknown, never, R>): Effect.Effect<unknown, never, R> =>
-  Effect.forkDaemon(Effect.interruptible(
-    Effect.catchAllCause(observer, (cause) => Effect.logDebug("An observer of a retry failed", cause))
-  ))
 
 /** The failure of an attempt that ended while its fiber was being interrupted, without that interruption. */
 const beforeInterrupt = <E>(cause: Cause.Cause<E>): Cause.Cause<E> =>

@@ -21,7 +21,14 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { reader } from "../../InvalidOptions.js"
 import * as RetryPolicy from "../../Schedule/RetryPolicy.js"
-import type { ActivityCompleted, ActivityFailed, ActivityScheduled, AttemptFailed, AttemptFailure, Unplaced } from "../Event.js"
+import type {
+  ActivityCompleted,
+  ActivityFailed,
+  ActivityScheduled,
+  AttemptFailed,
+  AttemptFailure,
+  Unplaced
+} from "../Event.js"
 import type { ActivityRegistration, AttemptEnd } from "./attempt.js"
 import { DueQueue } from "./dueQueue.js"
 import type { RunInfo } from "./run.js"
@@ -196,7 +203,10 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
   })
 
 /** Lets attempts end by themselves within the grace period, then interrupts them. */
-const stopRunning = (fibers: ReadonlyArray<Fiber.RuntimeFiber<Verdict>>, grace: Duration.Duration): Effect.Effect<void> =>
+const stopRunning = (
+  fibers: ReadonlyArray<Fiber.RuntimeFiber<Verdict>>,
+  grace: Duration.Duration
+): Effect.Effect<void> =>
   fibers.length === 0
     ? Effect.void
     : Fiber.awaitAll(fibers).pipe(

@@ -157,7 +157,6 @@ export class Execution implements RunService, guards.Host {
     })
   }
 
-
   random = (): number => this.seeded.number()
 
   refuse = (what: string, instead: string): never => {
@@ -294,7 +293,8 @@ export class Execution implements RunService, guards.Host {
     this.fail({
       reason: "ForeignWait",
       expected: "fibers that wait for activities, for time or for each other",
-      actual: "a fiber was resumed from outside the run: it waited for a promise, a callback or a fiber of another runtime",
+      actual:
+        "a fiber was resumed from outside the run: it waited for a promise, a callback or a fiber of another runtime",
       fiber: fiber === undefined ? undefined : nameOf(fiber)
     })
     this.options.onFault(this.fault!)

@@ -29,7 +29,9 @@ export const groupCommit = (
 ): Effect.Effect<
   {
     readonly unsafeCommit: (entry: Entry, done: Done) => void
-    readonly commit: (entry: Entry) => Effect.Effect<Exclude<Receipt, { readonly _tag: "Stale" }>, JournalError | StaleOwner>
+    readonly commit: (
+      entry: Entry
+    ) => Effect.Effect<Exclude<Receipt, { readonly _tag: "Stale" }>, JournalError | StaleOwner>
   },
   never,
   Scope.Scope
@@ -48,14 +50,19 @@ export const groupCommit = (
         settle(waiting, Exit.map(exit, (receipts) => receipts[0]!)))
 
     const writeGroup = (group: ReadonlyArray<Waiting>): Effect.Effect<void> =>
-      Effect.flatMap(Effect.exit(store.write(group.map((waiting) => waiting.entry))), (exit) => {
-        if (Exit.isSuccess(exit)) {
-          group.forEach((waiting, i) => settle(waiting, Exit.succeed(exit.value[i]!)))
-          return Effect.void
+      Effect.flatMap(
+        Effect.exit(store.write(group.map((waiting) =>
+          waiting.entry
+        ))),
+        (exit) => {
+          if (Exit.isSuccess(exit)) {
+            group.forEach((waiting, i) => settle(waiting, Exit.succeed(exit.value[i]!)))
+            return Effect.void
+          }
+          if (group.length > 1) return Effect.forEach(group, writeAlone, { discard: true })
+          return Effect.sync(() => settle(group[0]!, Exit.failCause(exit.cause)))
         }
-        if (group.length > 1) return Effect.forEach(group, writeAlone, { discard: true })
-        return Effect.sync(() => settle(group[0]!, Exit.failCause(exit.cause)))
-      })
+      )
 
     const next = Effect.suspend(() => {
       const group = queue.slice(0, largestGroup)
@@ -72,7 +79,9 @@ export const groupCommit = (
       Effect.forkScoped
     )
     // What was handed over before the journal closes is still written.
-    yield* Effect.addFinalizer(() => Effect.repeat(next, { while: () => queue.length > 0 }).pipe(Effect.when(() => queue.length > 0)))
+    yield* Effect.addFinalizer(() =>
+      Effect.repeat(next, { while: () => queue.length > 0 }).pipe(Effect.when(() => queue.length > 0))
+    )
 
     const unsafeCommit = (entry: Entry, done: Done): void => {
       queue.push({

@@ -92,9 +92,11 @@ const replacements = ([
       (...args: ReadonlyArray<unknown>) => current().print(method, args)
     ] as const
   )
-] as ReadonlyArray<readonly [target: Target, key: string, value: unknown]>).map(([target, key, value]) =>
-  ({ owner: ownerOf(target, key), key, value })
-)
+] as ReadonlyArray<readonly [target: Target, key: string, value: unknown]>).map(([target, key, value]) => ({
+  owner: ownerOf(target, key),
+  key,
+  value
+}))
 
 /**
  * Runs `drain` with the globals guarded by `by`, and restores them whatever happens.

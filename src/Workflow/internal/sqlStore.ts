@@ -14,9 +14,9 @@ import * as Schedule from "effect/Schedule"
 import type { Event } from "../Event.js"
 import type { Entry, JournalStore, Receipt, RunRecord } from "../Journal.js"
 import { JournalError } from "../WorkflowError.js"
-import { type Placed, place } from "./place.js"
+import { place, type Placed } from "./place.js"
 import { migrate } from "./sqlMigrations.js"
-import { type EventRow, eventOf, rowOf } from "./sqlRow.js"
+import { eventOf, type EventRow, rowOf } from "./sqlRow.js"
 import { deleteKeys, insertRows, selectIn, type Value } from "./sqlStatement.js"
 
 interface RunRow {
@@ -45,7 +45,8 @@ interface Open {
   closedSeq: number | null
 }
 
-const recordColumns = "r.id, r.run_id, r.workflow_id, r.workflow, r.started_at, r.blocked, e.seq, e.kind, e.body, e.payload"
+const recordColumns =
+  "r.id, r.run_id, r.workflow_id, r.workflow, r.started_at, r.blocked, e.seq, e.kind, e.body, e.payload"
 const recordTables = "holdfast_runs r LEFT JOIN holdfast_events e ON e.run = r.id AND e.seq = r.closed_seq"
 
 export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Effect.gen(function*() {
@@ -54,9 +55,15 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
   yield* sql.onDialectOrElse({
     sqlite: () => Effect.void,
     orElse: () =>
-      Effect.fail(new JournalError({ reason: "Open", detail: "Journal.layerSql works on SQLite; this client speaks another dialect" }))
+      Effect.fail(
+        new JournalError({
+          reason: "Open",
+          detail: "Journal.layerSql works on SQLite; this client speaks another dialect"
+        })
+      )
   })
-  const open = (detail: string) => Effect.mapError((cause: unknown) => new JournalError({ reason: "Open", detail, cause }))
+  const open = (detail: string) =>
+    Effect.mapError((cause: unknown) => new JournalError({ reason: "Open", detail, cause }))
   yield* sql`PRAGMA synchronous = FULL`.pipe(open("PRAGMA synchronous = FULL failed"))
   yield* migrate.pipe(
     // Two processes that start at once: the second finds the lock held, and then nothing left to do.
@@ -106,9 +113,9 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
       const inserted = yield* insertRows<{ readonly id: number; readonly run_id: string }>(
         connection,
         "holdfast_runs (run_id, workflow_id, workflow, started_at, last_seq, due_seq, owner, epoch)",
-        [...created.values()].map(({ at, runId, worker, workflow, workflowId }) =>
-          [runId, workflowId, workflow, at, 1, 1, worker ?? null, worker === undefined ? 0 : 1]
-        ),
+        [...created.values()].map((
+          { at, runId, worker, workflow, workflowId }
+        ) => [runId, workflowId, workflow, at, 1, 1, worker ?? null, worker === undefined ? 0 : 1]),
         "RETURNING id, run_id"
       )
       yield* insertEvents(
@@ -223,7 +230,9 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
           )
         }
         const ids = new Map(runs.map((row) => [row.id, row.run_id]))
-        const activities = yield* selectIn<EventRow & { readonly run: number; readonly attempt: number; readonly not_before: number }>(
+        const activities = yield* selectIn<
+          EventRow & { readonly run: number; readonly attempt: number; readonly not_before: number }
+        >(
           connection,
           (marks) =>
             `SELECT a.run, a.attempt, a.not_before, e.seq, e.kind, e.body, e.payload
@@ -255,7 +264,10 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
                   attempt: row.attempt,
                   notBefore: row.not_before
                 })
-                : new JournalError({ reason: "Corrupt", detail: `event ${row.seq} of run ${ids.get(row.run)} should schedule an activity` }))),
+                : new JournalError({
+                  reason: "Corrupt",
+                  detail: `event ${row.seq} of run ${ids.get(row.run)} should schedule an activity`
+                }))),
           timers: timers.map(({ command, fire_at, run }) => ({ runId: ids.get(run)!, command, fireAt: fire_at }))
         }
       })).pipe(failing("Write", "a claim of runs")),
@@ -360,7 +372,11 @@ const run = <A = unknown>(connection: Connection, statement: string, values: Rea
   connection.execute(statement, values, undefined) as Effect.Effect<ReadonlyArray<A>, SqlError>
 
 const insertEvents = (connection: Connection, events: ReadonlyArray<readonly [run: number, event: Event]>) =>
-  insertRows(connection, "holdfast_events (run, seq, kind, body, payload)", events.map(([run, event]) => rowOf(run, event)))
+  insertRows(
+    connection,
+    "holdfast_events (run, seq, kind, body, payload)",
+    events.map(([run, event]) => rowOf(run, event))
+  )
 
 const recordOf = (row: RecordRow): Effect.Effect<RunRecord, JournalError> => {
   const record = {

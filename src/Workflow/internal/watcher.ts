@@ -87,7 +87,10 @@ export const watcher = (
           for (const worker of workers) {
             if (worker.worker === entry.worker) {
               const { runId, startedAt, workflow, workflowId } = receipt.record
-              worker.onStarted({ runId, workflowId, workflow, startedAt, epoch: 1, due: true, blocked: false }, entry.payload)
+              worker.onStarted(
+                { runId, workflowId, workflow, startedAt, epoch: 1, due: true, blocked: false },
+                entry.payload
+              )
             }
           }
         }

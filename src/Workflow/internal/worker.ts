@@ -105,10 +105,11 @@ export const worker = (
           }
           // What is not written has not happened: nothing goes on until it is.
           fork(
-            Effect.logWarning(`holdfast: run ${entry.runId} waits, since its journal cannot be written`, exit.cause).pipe(
-              Effect.zipRight(Effect.sleep(Math.min(100 * 2 ** failures, 5_000))),
-              Effect.zipRight(Effect.sync(() => write(failures + 1)))
-            )
+            Effect.logWarning(`holdfast: run ${entry.runId} waits, since its journal cannot be written`, exit.cause)
+              .pipe(
+                Effect.zipRight(Effect.sleep(Math.min(100 * 2 ** failures, 5_000))),
+                Effect.zipRight(Effect.sync(() => write(failures + 1)))
+              )
           )
         })
       write(0)
@@ -233,7 +234,13 @@ export const worker = (
       run.state = "committing"
       const turn = { _tag: "TurnTaken" as const, at: execution.now, upTo: run.upTo, carried: arrivals.length }
       commit(
-        { _tag: "Append", runId: run.runId, worker: workerId, epoch: run.epoch, events: [...arrivals, turn, ...commands] },
+        {
+          _tag: "Append",
+          runId: run.runId,
+          worker: workerId,
+          epoch: run.epoch,
+          events: [...arrivals, turn, ...commands]
+        },
         (receipt) => {
           if (receipt._tag !== "Appended" || runs.get(run.runId) !== run) return
           run.state = "idle"
@@ -312,7 +319,9 @@ export const worker = (
         // A journal that cannot be written must not hold up the end of the process.
         Effect.raceFirst(shared.sleep(settings.gracePeriod)),
         Effect.zipRight(store.release(workerId)),
-        Effect.catchAll((error) => Effect.logWarning("holdfast: the runs could not be released; their lease will end", error)),
+        Effect.catchAll((error) =>
+          Effect.logWarning("holdfast: the runs could not be released; their lease will end", error)
+        ),
         Effect.zipRight(Effect.sync(() => {
           for (const run of runs.values()) unload(run)
           runs.clear()
