@@ -20,9 +20,7 @@ const Step = Activity.make("Step", { payload: Schema.Number, success: Schema.Num
 const StepLive = Step.toLayer((n) => Effect.succeed(n + 1))
 
 const Chain = Workflow.make("Chain", { payload: Schema.Number, success: Schema.Number })
-const ChainLive = Chain.toLayer((n) =>
-  Effect.iterate(n, { while: (i) => i < n + steps, body: (i) => Step.execute(i) })
-)
+const ChainLive = Chain.toLayer((n) => Effect.iterate(n, { while: (i) => i < n + steps, body: (i) => Step.execute(i) }))
 
 interface Row {
   readonly workflows: number
@@ -86,7 +84,8 @@ const counts = Effect.gen(function*() {
   return { rows: row!.rows }
 })
 
-const percentile = (sorted: ReadonlyArray<number>, p: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))] ?? NaN
+const percentile = (sorted: ReadonlyArray<number>, p: number) =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))] ?? NaN
 
 await Effect.gen(function*() {
   for (const [concurrency, workflows] of [[1, 200], [10, 1500], [100, 4000]] as const) {

@@ -23,8 +23,8 @@ const realWorld = [
 /** The rules that are not asked of a folder. Programs that are not built on Effect are asked none. */
 const relaxed: Readonly<Record<string, ReadonlyArray<string> | "all">> = {
   examples: ["importFromBarrel"],
-  test: ["importFromBarrel", "strictEffectProvide", ...realWorld],
-  bench: ["importFromBarrel", "strictEffectProvide", ...realWorld],
+  test: ["importFromBarrel", "deterministicKeys", "strictEffectProvide", ...realWorld],
+  bench: ["importFromBarrel", "deterministicKeys", "strictEffectProvide", ...realWorld],
   scripts: "all"
 }
 

@@ -162,7 +162,7 @@ export type Receipt =
  */
 export interface JournalStore {
   /**
-   * Writes all entries in one transaction and gives a receipt for each, in order. When it fails, nothing was written and
+   * Writes all entries in one transaction, the starts before the rest, and gives a receipt for each. When it fails, nothing was written and
    * the store is as usable as before.
    */
   readonly write: (entries: ReadonlyArray<Entry>) => Effect.Effect<ReadonlyArray<Receipt>, JournalError>

@@ -70,9 +70,13 @@ describe("a worker that is killed", () => {
           const finished = yield* Fiber.join(results)
           yield* Fiber.interrupt(last)
 
-          const entries = yield* book<{ readonly id: number; readonly key: string; readonly account: string; readonly step: number }>`
+          const entries = yield* book<
+            { readonly id: number; readonly key: string; readonly account: string; readonly step: number }
+          >`
             SELECT * FROM entries`
-          const [cut] = yield* book<{ readonly count: number }>`SELECT count(*) AS count FROM attempts WHERE ended IS NULL`
+          const [cut] = yield* book<
+            { readonly count: number }
+          >`SELECT count(*) AS count FROM attempts WHERE ended IS NULL`
           assert.strictEqual(finished.length, transfers)
           assert.strictEqual(entries.length, 3 * transfers, `seed ${seed}`)
           for (const { account, entries: ids } of finished) {

@@ -144,7 +144,10 @@ const fromCurve = (rule: CompiledRule, index: number, counters: Counters): Effec
   return curve.needsRandom(rule.curve) ? Effect.map(Random.next, delay) : Effect.sync(() => delay(0))
 }
 
-/** The delay, shortened where that is wanted; `undefined` when the next attempt would start too late. */
+/**
+ * The delay, shortened where that is wanted; `undefined` when the next attempt would start too late. A delay that was
+ * asked for is a minimum, and is not shortened.
+ */
 const inTime = (
   plan: Plan<unknown>,
   fiber: Fiber.RuntimeFiber<unknown, unknown>,
@@ -157,12 +160,11 @@ const inTime = (
   const time = now(fiber)
   const untilDeadline = deadline === undefined ? Infinity : deadline - time
   const untilMaxElapsed = startedAt + plan.maxElapsedMillis - time
-  const room = plan.minAttemptMillis === undefined
-    ? Infinity
-    : Math.min(untilDeadline, untilMaxElapsed) - plan.minAttemptMillis
-  // A delay that was asked for is a minimum.
-  const delay = asked ? wanted : Math.min(wanted, room)
-  return delay < 0 || delay >= untilDeadline || delay > untilMaxElapsed ? undefined : delay
+  if (wanted < untilDeadline && wanted <= untilMaxElapsed) return wanted
+  if (plan.minAttemptMillis === undefined || asked) return undefined
+  // Without a wait that is left, one attempt would follow the other until the time is over.
+  const room = Math.min(untilDeadline, untilMaxElapsed) - plan.minAttemptMillis
+  return room > 0 ? room : undefined
 }
 
 const now = (fiber: Fiber.RuntimeFiber<unknown, unknown>): number =>

@@ -18,6 +18,7 @@ import { place, type Placed } from "./place.js"
 import { migrate } from "./sqlMigrations.js"
 import { eventOf, type EventRow, rowOf } from "./sqlRow.js"
 import { deleteKeys, insertRows, selectIn, type Value } from "./sqlStatement.js"
+import { SharedClock } from "./watcher.js"
 
 interface RunRow {
   readonly id: number
@@ -68,7 +69,8 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
   yield* migrate.pipe(
     // Two processes that start at once: the second finds the lock held, and then nothing left to do.
     Effect.sandbox,
-    Effect.retry(Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurs(20))),
+    Effect.retry(Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurs(10))),
+    Effect.withClock(yield* SharedClock),
     open("its tables could not be created or migrated"),
     Effect.provideService(SqlClient, sql),
     Effect.withTracerEnabled(false)

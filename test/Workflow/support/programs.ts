@@ -26,7 +26,10 @@ export const Step = (label: number) =>
   Activity.make(`Step${label}`, { payload: Schema.Number, success: Schema.Number, error: Refused })
 
 const leaf: fc.Arbitrary<Program> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ _tag: fc.constant("Activity" as const), label: fc.constant(0), input: fc.nat(9) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ _tag: fc.constant("Activity" as const), label: fc.constant(0), input: fc.nat(9) })
+  },
   { weight: 2, arbitrary: fc.record({ _tag: fc.constant("Sleep" as const), millis: fc.integer({ min: 0, max: 50 }) }) },
   { weight: 1, arbitrary: fc.constant<Program>({ _tag: "Observe" }) }
 )
@@ -136,9 +139,14 @@ export const meaning = (self: Program): Effect.Effect<string, Failure, Workflow.
     case "Timeout":
       return Effect.timeout(meaning(self.body), self.millis)
     case "Fork":
-      return Effect.flatMap(Effect.fork(meaning(self.child)), (child) =>
-        Effect.flatMap(meaning(self.parent), (parent) =>
-          self.join ? Effect.map(Fiber.join(child), (joined) => `${parent}&${joined}`) : Effect.succeed(parent)))
+      return Effect.flatMap(
+        Effect.fork(meaning(self.child)),
+        (child) =>
+          Effect.flatMap(meaning(self.parent), (parent) =>
+            self.join
+              ? Effect.map(Fiber.join(child), (joined) => `${parent}&${joined}`)
+              : Effect.succeed(parent))
+      )
     case "Finally":
       return Effect.ensuring(meaning(self.body), Effect.ignore(meaning(self.after)))
     case "Pipe":

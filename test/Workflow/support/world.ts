@@ -18,12 +18,15 @@ const Subject = Workflow.make("Subject", {
 
 export const programOf = (source: Source): Program =>
   Subject.program(() =>
-    Effect.catchTag(meaning(source), "TimeoutException", () =>
-      Effect.fail({ _tag: "TimeoutException" as const, message: "" })) as Effect.Effect<
-        string,
-        Refused | WorkflowError.ActivityError,
-        Workflow.Run
-      >
+    Effect.catchTag(
+      meaning(source),
+      "TimeoutException",
+      () => Effect.fail({ _tag: "TimeoutException" as const, message: "" })
+    ) as Effect.Effect<
+      string,
+      Refused | WorkflowError.ActivityError,
+      Workflow.Run
+    >
   )
 
 export const execution = (program: Program, options?: { readonly strictness?: "payload" | "name" }): Execution =>
