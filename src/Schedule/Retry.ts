@@ -393,7 +393,7 @@ const makePlan = <R>(list: unknown, options: unknown): loop.Plan<R> => {
   return {
     rules: Array.isArray(list) && list.every(rule.isRule) ? [...list] : read.refuse("rules", list, "a list of rules"),
     maxElapsedMillis: maxElapsed === undefined ? Infinity : read.duration("maxElapsed", maxElapsed),
-    minAttemptMillis: clamp === undefined ? undefined : read.finiteDuration("clamp.minAttempt", clamp.minAttempt),
+    minAttemptMillis: clamp === undefined ? undefined : read.positiveDuration("clamp.minAttempt", clamp.minAttempt),
     onRetry
   }
 }

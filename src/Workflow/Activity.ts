@@ -25,7 +25,7 @@ import type { AttemptEnd, AttemptInfo } from "./internal/attempt.js"
 import { digest } from "./internal/digest.js"
 import { originInReplay } from "./internal/guards.js"
 import * as jsonCodec from "./internal/jsonCodec.js"
-import { type Answer, Run } from "./internal/run.js"
+import { type Answer, Run } from "./Run.js"
 import { ActivityError } from "./WorkflowError.js"
 
 export type {
@@ -91,6 +91,7 @@ export interface Activity<in out Payload, in out Success, in out Error> {
  * - `startToClose`: how long one attempt may take; omitted: as long as it likes.
  *
  * @example
+ * ```ts
  * import { Effect, Schema } from "effect"
  * import { Backoff, RetryPolicy } from "holdfast/Schedule"
  * import { Activity } from "holdfast/Workflow"
@@ -108,6 +109,7 @@ export interface Activity<in out Payload, in out Success, in out Error> {
  * const ChargeLive = Charge.toLayer(({ cents, order }) =>
  *   Effect.map(Activity.idempotencyKey, (key) => `${key} ${order} ${cents}`)
  * )
+ * ```
  *
  * @since 0.1.0
  * @category constructors

@@ -158,6 +158,7 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
  * id belongs to a run of another workflow.
  *
  * @example
+ * ```ts
  * import { Effect, Schema } from "effect"
  * import { Client, Workflow } from "holdfast/Workflow"
  *
@@ -167,6 +168,7 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
  *   const run = yield* Client.start(Greeting, { id: "greet-ada", payload: "Ada" })
  *   return yield* run.result
  * })
+ * ```
  *
  * @since 0.1.0
  * @category operations

@@ -67,6 +67,7 @@ export interface Options {
  * Dies with `InvalidOptions` when an option can never work.
  *
  * @example
+ * ```ts
  * import { Effect, Layer } from "effect"
  * import { Client, Engine, Journal, Workflow } from "holdfast/Workflow"
  *
@@ -79,6 +80,7 @@ export interface Options {
  *   const run = yield* Client.start(Nap, { id: "after-lunch" })
  *   yield* run.result
  * }).pipe(Effect.provide(Live))
+ * ```
  *
  * @since 0.1.0
  * @category layers

@@ -321,7 +321,7 @@ export type Unplaced<E extends { readonly seq: number } = Event> = E extends unk
  * Is it something the workflow asked for?
  *
  * @since 0.1.0
- * @category refinements
+ * @category guards
  */
 export const isCommand = (event: Event): event is Command => "command" in event
 
@@ -329,7 +329,7 @@ export const isCommand = (event: Event): event is Command => "command" in event
  * Is it something that wakes the workflow?
  *
  * @since 0.1.0
- * @category refinements
+ * @category guards
  */
 export const isArrival = (event: Event): event is Arrival => arrivals.has(event._tag)
 

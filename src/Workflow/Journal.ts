@@ -266,11 +266,13 @@ export const layerMemory: Layer.Layer<Journal> = Layer.scoped(Journal, Effect.su
  * On SQLite it sets `synchronous = FULL`: what was acknowledged survives a power cut.
  *
  * @example
+ * ```ts
  * import { SqliteClient } from "@effect/sql-sqlite-node"
  * import { Layer } from "effect"
  * import { Journal } from "holdfast/Workflow"
  *
  * const JournalLive = Journal.layerSql().pipe(Layer.provide(SqliteClient.layer({ filename: "orders.db" })))
+ * ```
  *
  * @since 0.1.0
  * @category layers

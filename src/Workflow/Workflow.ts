@@ -22,7 +22,7 @@ import { Engine } from "./Engine.js"
 import type { RunClosed } from "./Event.js"
 import type { Outcome, Program } from "./internal/execution.js"
 import * as jsonCodec from "./internal/jsonCodec.js"
-import { Run, type RunInfo } from "./internal/run.js"
+import { Run, type RunInfo } from "./Run.js"
 import { ActivityError, RunFailed } from "./WorkflowError.js"
 
 export {
@@ -33,14 +33,14 @@ export {
    * @category services
    */
   Run
-} from "./internal/run.js"
+} from "./Run.js"
 export type {
   /**
    * @since 0.1.0
    * @category models
    */
   RunInfo
-} from "./internal/run.js"
+} from "./Run.js"
 
 /**
  * @since 0.1.0
@@ -105,6 +105,7 @@ export interface Workflow<in out Payload, in out Success, in out Error> {
  * is `void`, an omitted error is `never`.
  *
  * @example
+ * ```ts
  * import { Effect, Schema } from "effect"
  * import { Activity, Workflow } from "holdfast/Workflow"
  *
@@ -125,6 +126,7 @@ export interface Workflow<in out Payload, in out Success, in out Error> {
  *     return receipt
  *   })
  * )
+ * ```
  *
  * @since 0.1.0
  * @category constructors

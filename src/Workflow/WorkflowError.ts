@@ -97,7 +97,7 @@ const advice = {
     "Move the promise or callback into an activity and wait for that; inside the workflow use Effect's own Deferred, Queue and Effect.sleep.",
   Runaway: "Let the loop wait for something durable (Effect.sleep, an activity), or raise the engine's `opBudget`.",
   Stuck:
-    "Wait for an activity or Effect.sleep, or complete the Deferred, Queue or Semaphore from a fiber of the same run."
+    "Move the promise or callback into an activity; complete a Deferred, Queue or Semaphore from a fiber of the same run."
 } as const
 
 /**

@@ -29,9 +29,9 @@ import type {
   AttemptFailure,
   Unplaced
 } from "../Event.js"
+import type { RunInfo } from "../Run.js"
 import type { ActivityRegistration, AttemptEnd } from "./attempt.js"
 import { DueQueue } from "./dueQueue.js"
-import type { RunInfo } from "./run.js"
 
 export interface Task {
   readonly run: RunInfo
@@ -174,7 +174,7 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
       },
       cancel,
       cancelRun: (runId) => {
-        for (const command of [...runs.get(runId)?.keys() ?? []]) cancel(runId, command)
+        for (const command of runs.get(runId)?.keys() ?? []) cancel(runId, command)
       },
       add: (registration) =>
         Effect.acquireRelease(

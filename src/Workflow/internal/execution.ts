@@ -17,6 +17,7 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -34,10 +35,10 @@ import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import { PCGRandom } from "effect/Utils"
 import type { Arrival, Command, RunClosed, Unplaced } from "../Event.js"
+import { type Answer, type Draft, Run, type RunInfo, type RunService } from "../Run.js"
 import { NondeterminismError } from "../WorkflowError.js"
 import { digest } from "./digest.js"
 import * as guards from "./guards.js"
-import { type Answer, type Draft, Run, type RunInfo, type RunService } from "./run.js"
 import { RunScheduler } from "./runScheduler.js"
 
 /** How a run ended, before it is a command. */
@@ -126,7 +127,7 @@ export class Execution implements RunService, guards.Host {
       this.fail({
         reason: "Stuck",
         expected: "a wait for an activity or for time",
-        actual: "no fiber of the run waits for either"
+        actual: "its fibers wait for a promise, for a callback, or for each other"
       })
     }
     return this.issued
@@ -363,7 +364,7 @@ const describe = (command: Unplaced<Command>): string => {
     case "ActivityCancelled":
       return `${number}: cancel the activity of command ${command.target}`
     case "TimerStarted":
-      return `${number}: a timer for ${new Date(command.fireAt).toISOString()}`
+      return `${number}: a timer for ${DateTime.formatIso(DateTime.unsafeMake(command.fireAt))}`
     case "TimerCancelled":
       return `${number}: cancel the timer of command ${command.target}`
     case "RunClosed":

@@ -38,6 +38,7 @@ const RealDate = Date
 /** `Effect.never` asks for the longest interval there is; a run that waits holds no timer. */
 const longest = 2 ** 31 - 1
 
+// @effect-diagnostics globalDate:off
 function LogicalDate(this: unknown, ...args: ReadonlyArray<unknown>): Date | string {
   if (new.target === undefined) return new RealDate(current().now).toString()
   return args.length === 0
@@ -102,11 +103,11 @@ const replacements = ([
  * Runs `drain` with the globals guarded by `by`, and restores them whatever happens.
  */
 export const guarded = (by: Host, drain: () => void): void => {
-  const saved = new Array<unknown>(replacements.length)
+  const saved: Array<unknown> = []
   host = by
   for (let i = 0; i < replacements.length; i++) {
     const { key, owner, value } = replacements[i]!
-    saved[i] = owner[key]
+    saved.push(owner[key])
     owner[key] = value
   }
   try {

@@ -9,10 +9,10 @@ import type { Execution } from "./execution.js"
  * execution does not fit, its `fault` says where.
  */
 export const replay = (execution: Execution, history: ReadonlyArray<Event>): ReadonlyArray<Arrival> => {
-  let waiting: ReadonlyArray<Arrival> = []
+  let waiting: Array<Arrival> = []
   for (let i = 0; i < history.length && execution.fault === undefined; i++) {
     const event = history[i]!
-    if (isArrival(event)) waiting = [...waiting, event]
+    if (isArrival(event)) waiting.push(event)
     if (event._tag !== "TurnTaken") continue
     const firstCarried = event.seq - event.carried
     const consumed = (arrival: Arrival) => arrival.seq <= event.upTo || arrival.seq >= firstCarried

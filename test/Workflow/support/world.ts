@@ -4,30 +4,19 @@
  */
 import { Effect, Runtime, Schema } from "effect"
 import { PCGRandom } from "effect/Utils"
-import { Workflow, type WorkflowError } from "holdfast/Workflow"
+import { Workflow } from "holdfast/Workflow"
 import type { Arrival, Command, Event, Unplaced } from "../../../src/Workflow/Event.js"
 import { Execution, type Program } from "../../../src/Workflow/internal/execution.js"
 import { meaning, type Program as Source, Refused } from "./programs.js"
 
 export const startedAt = 1_700_000_000_000
 
-const Subject = Workflow.make("Subject", {
-  success: Schema.String,
-  error: Schema.Union(Refused, Schema.TaggedStruct("TimeoutException", { message: Schema.String }))
-})
+class TooSlow extends Schema.TaggedError<TooSlow>()("TooSlow", {}) {}
+
+const Subject = Workflow.make("Subject", { success: Schema.String, error: Schema.Union(Refused, TooSlow) })
 
 export const programOf = (source: Source): Program =>
-  Subject.program(() =>
-    Effect.catchTag(
-      meaning(source),
-      "TimeoutException",
-      () => Effect.fail({ _tag: "TimeoutException" as const, message: "" })
-    ) as Effect.Effect<
-      string,
-      Refused | WorkflowError.ActivityError,
-      Workflow.Run
-    >
-  )
+  Subject.program(() => Effect.catchTag(meaning(source), "TimeoutException", () => new TooSlow()))
 
 export const execution = (program: Program, options?: { readonly strictness?: "payload" | "name" }): Execution =>
   new Execution({

@@ -1,9 +1,11 @@
 /**
- * What the code of a workflow may ask of its run.
+ * The run that a workflow's code belongs to, and what it may ask of it.
+ *
+ * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { Arrival, Command, Unplaced } from "../Event.js"
+import type { Arrival, Command, Unplaced } from "./Event.js"
 
 /**
  * Who a run is.
@@ -22,10 +24,18 @@ export interface RunInfo {
   readonly startedAt: number
 }
 
-/** A command before the run gives it its number. */
+/**
+ * A command before the run gives it its number.
+ *
+ * @internal
+ */
 export type Draft = Command extends infer C ? C extends Command ? Omit<Unplaced<C>, "command"> : never : never
 
-/** What answers a command. */
+/**
+ * What answers a command.
+ *
+ * @internal
+ */
 export type Answer = Exclude<Arrival, { readonly _tag: "RunStarted" }>
 
 /**

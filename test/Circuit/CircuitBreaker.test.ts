@@ -1,0 +1,465 @@
+import { assert, describe, expectTypeOf, it } from "@effect/vitest"
+import {
+  Cause,
+  Clock,
+  Context,
+  Data,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  FastCheck as fc,
+  Fiber,
+  Queue,
+  TestClock
+} from "effect"
+import { CircuitBreaker } from "holdfast/Circuit"
+import { Backoff, Retry } from "holdfast/Schedule"
+import { InvalidOptions } from "../../src/InvalidOptions.js"
+
+class Down extends Data.TaggedError("Down") {}
+class Http extends Data.TaggedError("Http")<{ readonly status: number }> {}
+
+const fail = Effect.fail(new Down())
+const options = { key: "payments" }
+
+const tag = (breaker: CircuitBreaker.CircuitBreaker) => Effect.map(breaker.state, ({ _tag }) => _tag)
+
+/** What a call comes to: its value, the tag of its error, or the word for how else it ended. */
+const outcome = <A, E extends { readonly _tag: string }>(call: Effect.Effect<A, E>) =>
+  Effect.map(
+    Effect.exit(call),
+    Exit.match({
+      onSuccess: String,
+      onFailure: (cause) =>
+        Cause.isInterruptedOnly(cause) ? "interrupted" : Cause.isDie(cause) ? "died" : (Cause.squash(cause) as E)._tag
+    })
+  )
+
+const times = <E, R>(count: number, call: Effect.Effect<unknown, E, R>) => Effect.repeatN(Effect.exit(call), count - 1)
+
+/** A breaker that has been open for a number of milliseconds. */
+const opened = (millis: number, more?: Partial<CircuitBreaker.Options>) =>
+  Effect.gen(function*() {
+    const breaker = yield* CircuitBreaker.make({ ...options, failures: 1, ...more })
+    yield* times(1, fail.pipe(breaker.protect))
+    yield* TestClock.adjust(millis)
+    return breaker
+  })
+
+/** A call that is in the breaker until it is ended. */
+const held = (breaker: CircuitBreaker.CircuitBreaker) =>
+  Effect.gen(function*() {
+    const started = yield* Deferred.make<void>()
+    const end = yield* Deferred.make<string, Down>()
+    const fiber = yield* Effect.fork(
+      Effect.zipRight(Deferred.succeed(started, undefined), Deferred.await(end)).pipe(
+        breaker.protect,
+        Effect.onError(() => Deferred.succeed(started, undefined))
+      )
+    )
+    yield* Deferred.await(started)
+    return {
+      fiber,
+      succeed: Effect.zipRight(Deferred.succeed(end, "late"), Fiber.await(fiber)),
+      fail: Effect.zipRight(Deferred.fail(end, new Down()), Fiber.await(fiber)),
+      die: Effect.zipRight(Deferred.die(end, "bug"), Fiber.await(fiber)),
+      interrupt: Fiber.interrupt(fiber)
+    }
+  })
+
+describe("CircuitBreaker", () => {
+  it.effect("by default 5 failures in a row open it for 30 s, and 2 successful probes, one at a time, close it (R84)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make(options)
+      yield* times(4, fail.pipe(breaker.protect))
+      assert.strictEqual(yield* tag(breaker), "Closed")
+      yield* times(1, fail.pipe(breaker.protect))
+      assert.strictEqual(yield* tag(breaker), "Open")
+      yield* TestClock.adjust("30 seconds")
+      const first = yield* held(breaker)
+      assert.strictEqual(yield* outcome(Effect.void.pipe(breaker.protect)), "CircuitOpen")
+      yield* first.succeed
+      assert.strictEqual(yield* tag(breaker), "HalfOpen")
+      assert.strictEqual(yield* outcome(Effect.succeed("ok").pipe(breaker.protect)), "ok")
+      assert.strictEqual(yield* tag(breaker), "Closed")
+    }))
+
+  it.effect("a success starts the count of failures again (R85)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make(options)
+      for (let i = 0; i < 3; i++) {
+        yield* times(4, fail.pipe(breaker.protect))
+        yield* Effect.void.pipe(breaker.protect)
+      }
+      assert.deepStrictEqual(yield* breaker.state, { _tag: "Closed", generation: 0, failures: 0 })
+    }))
+
+  it.effect("it opens at the time of the failure that opened it (R85)", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(1_234)
+      const breaker = yield* opened(0)
+      assert.deepStrictEqual(yield* breaker.state, { _tag: "Open", generation: 1, openedAt: 1_234 })
+    }))
+
+  it.effect("open it rejects until 29,999 ms, and at exactly 30,000 ms the next call is the probe (R86)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* opened(29_999)
+      let calls = 0
+      const call = Effect.sync(() => ++calls).pipe(breaker.protect)
+      const rejection = yield* Effect.flip(call)
+      assert.strictEqual(Duration.toMillis(rejection.retryAfter), 1)
+      assert.strictEqual(calls, 0)
+      yield* TestClock.adjust(1)
+      const probe = yield* held(breaker)
+      assert.deepInclude(yield* breaker.state, { _tag: "HalfOpen", successes: 0, probes: 1 })
+      yield* probe.succeed
+    }))
+
+  it.effect("half-open it lets in as many probes as it may, and no more (R87)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* opened(30_000, { halfOpenMax: 3 })
+      const probes = yield* Effect.all([held(breaker), held(breaker), held(breaker)])
+      assert.strictEqual(yield* outcome(Effect.void.pipe(breaker.protect)), "CircuitOpen")
+      yield* probes[1].succeed
+      assert.strictEqual(yield* outcome(Effect.succeed("ok").pipe(breaker.protect)), "ok")
+      yield* Effect.all([probes[0].interrupt, probes[2].interrupt])
+    }))
+
+  it.effect("a failed probe opens it again, for the full time from now (R88)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* opened(30_000)
+      yield* Effect.void.pipe(breaker.protect)
+      yield* TestClock.adjust("10 seconds")
+      yield* times(1, fail.pipe(breaker.protect))
+      assert.deepInclude(yield* breaker.state, { _tag: "Open", openedAt: 40_000 })
+      yield* TestClock.adjust(29_999)
+      assert.strictEqual(yield* outcome(Effect.void.pipe(breaker.protect)), "CircuitOpen")
+    }))
+
+  it.effect("what ends while it is open does not keep it open for longer (R89)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make({ ...options, failures: 1 })
+      const slow = yield* Effect.all([held(breaker), held(breaker)])
+      yield* times(1, fail.pipe(breaker.protect))
+      yield* TestClock.adjust("20 seconds")
+      yield* slow[0].fail
+      yield* slow[1].succeed
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* outcome(Effect.succeed("ok").pipe(breaker.protect)), "ok")
+    }))
+
+  it.effect("probes that never end are given up 4 × openFor after the last one began (R90)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* opened(30_000)
+      const stuck = yield* held(breaker)
+      yield* TestClock.adjust(119_999)
+      assert.strictEqual(yield* outcome(Effect.void.pipe(breaker.protect)), "CircuitOpen")
+      yield* TestClock.adjust(1)
+      assert.strictEqual(yield* outcome(Effect.succeed("ok").pipe(breaker.protect)), "ok")
+      assert.deepInclude(yield* breaker.state, { _tag: "HalfOpen", successes: 1, probes: 0 })
+      // The permit of the stuck probe has expired.
+      yield* stuck.fail
+      assert.deepInclude(yield* breaker.state, { _tag: "HalfOpen", successes: 1, probes: 0 })
+    }))
+
+  it.effect("the time after which probes are given up can be set (R90)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* opened(30_000, { staleProbeAfter: "5 seconds" })
+      const stuck = yield* held(breaker)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* outcome(Effect.succeed("ok").pipe(breaker.protect)), "ok")
+      yield* stuck.interrupt
+    }))
+
+  it.effect("reading the state of an open breaker whose time is over says half-open and changes nothing (R91)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* opened(30_000)
+      const changes = yield* breaker.changes
+      assert.strictEqual(yield* tag(breaker), "HalfOpen")
+      assert.isTrue(yield* Queue.isEmpty(changes))
+      assert.include(String(breaker), "\"_tag\":\"Open\"")
+    }).pipe(Effect.scoped))
+
+  it.effect("reset closes it with nothing counted, and calls that are out count no more (R92)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make({ ...options, failures: 2 })
+      const out = yield* held(breaker)
+      yield* times(1, fail.pipe(breaker.protect))
+      yield* breaker.reset
+      yield* times(1, fail.pipe(breaker.protect))
+      yield* out.fail
+      assert.deepInclude(yield* breaker.state, { _tag: "Closed", failures: 1 })
+      const open = yield* opened(0)
+      yield* open.reset
+      assert.strictEqual(yield* outcome(Effect.succeed("ok").pipe(open.protect)), "ok")
+    }))
+
+  it.effect("5xx and errors of unknown kind are failures; 4xx and 507 are not (R93)", () =>
+    Effect.gen(function*() {
+      const opens = (error: unknown) =>
+        Effect.gen(function*() {
+          const breaker = yield* CircuitBreaker.make({ ...options, failures: 1 })
+          yield* times(1, Effect.fail(error).pipe(breaker.protect))
+          return (yield* tag(breaker)) === "Open"
+        })
+      for (
+        const error of [new Down(), "refused", undefined, new Http({ status: 500 }), { response: { status: 503 } }]
+      ) {
+        assert.isTrue(yield* opens(error))
+      }
+      for (const status of [400, 404, 422, 429, 499, 507]) {
+        assert.isFalse(yield* opens(new Http({ status })))
+        assert.isFalse(yield* opens({ response: { status } }))
+      }
+    }))
+
+  it.effect("a probe that ends neutral frees its place at once (R94)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* opened(30_000, {
+        classify: (exit, phase) =>
+          phase === "HalfOpen" && Exit.isFailure(exit) ? "neutral" : CircuitBreaker.classify(exit, phase)
+      })
+      yield* times(1, fail.pipe(breaker.protect))
+      assert.deepInclude(yield* breaker.state, { _tag: "HalfOpen", probes: 0, successes: 0 })
+      assert.strictEqual(yield* outcome(Effect.succeed("ok").pipe(breaker.protect)), "ok")
+    }))
+
+  it.effect("an answer of the server is a success of a probe, and nothing in a closed breaker (R95)", () =>
+    Effect.gen(function*() {
+      const notFound = Effect.fail(new Http({ status: 404 }))
+      const breaker = yield* opened(30_000)
+      yield* times(2, notFound.pipe(breaker.protect))
+      assert.strictEqual(yield* tag(breaker), "Closed")
+      const closed = yield* CircuitBreaker.make({ ...options, failures: 2 })
+      yield* times(1, fail.pipe(closed.protect))
+      yield* times(1, notFound.pipe(closed.protect))
+      assert.deepInclude(yield* closed.state, { _tag: "Closed", failures: 1 })
+    }))
+
+  it.effect("the end of a call can be classified in another way; a value too (R95)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make({
+        ...options,
+        failures: 1,
+        classify: (exit, phase) =>
+          Exit.isSuccess(exit) && exit.value === "degraded" ? "failure" : CircuitBreaker.classify(exit, phase)
+      })
+      assert.strictEqual(yield* Effect.succeed("degraded").pipe(breaker.protect), "degraded")
+      assert.strictEqual(yield* tag(breaker), "Open")
+    }))
+
+  it.effect("a classifier that throws is a defect of the call, and keeps no place (R96)", () =>
+    Effect.gen(function*() {
+      let broken = false
+      const breaker = yield* opened(30_000, {
+        classify: (exit, phase) => {
+          if (broken) throw new Error("classifier")
+          return CircuitBreaker.classify(exit, phase)
+        }
+      })
+      broken = true
+      assert.strictEqual(yield* outcome(Effect.void.pipe(breaker.protect)), "died")
+      assert.deepInclude(yield* breaker.state, { _tag: "HalfOpen", probes: 0 })
+    }))
+
+  it.effect("an interrupted probe, and one that dies, free their place and count for nothing (R9, R96)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* opened(30_000)
+      for (const end of ["interrupt", "die"] as const) {
+        const probe = yield* held(breaker)
+        assert.isTrue(Exit.isFailure(yield* probe[end]))
+        assert.deepInclude(yield* breaker.state, { _tag: "HalfOpen", probes: 0, successes: 0 })
+      }
+      const closed = yield* CircuitBreaker.make({ ...options, failures: 1 })
+      yield* Effect.flatMap(held(closed), (call) => call.interrupt)
+      yield* Effect.flatMap(held(closed), (call) => call.die)
+      assert.deepInclude(yield* closed.state, { _tag: "Closed", failures: 0 })
+    }))
+
+  it.effect("a late result of an older generation changes nothing (R97)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make({ ...options, failures: 1, successes: 1 })
+      const old = yield* Effect.all([held(breaker), held(breaker)])
+      yield* times(1, fail.pipe(breaker.protect))
+      yield* TestClock.adjust("30 seconds")
+      const probe = yield* held(breaker)
+      const halfOpen = yield* breaker.state
+      // Not a probe's success, and not a probe's failure
+      yield* old[0].succeed
+      yield* old[1].fail
+      assert.deepStrictEqual(yield* breaker.state, halfOpen)
+      yield* probe.succeed
+      assert.strictEqual(yield* tag(breaker), "Closed")
+    }))
+
+  it.effect("a permit is settled once (R96)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* opened(30_000, { halfOpenMax: 2, successes: 2 })
+      const permit = yield* breaker.reserve
+      assert.strictEqual(permit.phase, "HalfOpen")
+      assert.isTrue(yield* permit.settle("success"))
+      assert.isFalse(yield* permit.settle("success"))
+      assert.deepInclude(yield* breaker.state, { _tag: "HalfOpen", successes: 1, probes: 0 })
+      const expired = yield* breaker.reserve
+      yield* breaker.reset
+      assert.isFalse(yield* expired.settle("failure"))
+      assert.deepInclude(yield* breaker.state, { _tag: "Closed", failures: 0 })
+    }))
+
+  it.effect.prop(
+    "whatever calls come to, and whenever they are interrupted, no place is lost (R96, R97)",
+    [
+      fc.array(
+        fc.oneof(
+          fc.record({ _tag: fc.constant("Call" as const) }),
+          fc.record({
+            _tag: fc.constant("End" as const),
+            which: fc.nat(),
+            how: fc.constantFrom("succeed" as const, "fail" as const, "die" as const, "interrupt" as const)
+          }),
+          fc.record({ _tag: fc.constant("Wait" as const), millis: fc.nat(40) })
+        ),
+        { maxLength: 40 }
+      ),
+      fc.integer({ min: 1, max: 3 })
+    ],
+    ([steps, halfOpenMax]) =>
+      Effect.gen(function*() {
+        let now = 0
+        // A test clock takes milliseconds of real time for each step.
+        const clock: Clock.Clock = {
+          [Clock.ClockTypeId]: Clock.ClockTypeId,
+          unsafeCurrentTimeMillis: () => now,
+          unsafeCurrentTimeNanos: () => BigInt(now) * 1_000_000n,
+          currentTimeMillis: Effect.sync(() => now),
+          currentTimeNanos: Effect.sync(() => BigInt(now) * 1_000_000n),
+          sleep: () => Effect.never
+        }
+        const run = Effect.gen(function*() {
+          const breaker = yield* CircuitBreaker.make({ ...options, failures: 2, openFor: 30, halfOpenMax })
+          const out: Array<Effect.Effect.Success<ReturnType<typeof held>>> = []
+          const end = (call: typeof out[number], how: "succeed" | "fail" | "die" | "interrupt") => call[how]
+          for (const step of steps) {
+            if (step._tag === "Call") out.push(yield* held(breaker))
+            else if (step._tag === "Wait") now += step.millis
+            else {
+              const [call] = out.splice(step.which % Math.max(out.length, 1), 1)
+              if (call !== undefined) yield* end(call, step.how)
+            }
+            const state = yield* breaker.state
+            if (state._tag === "HalfOpen") assert.isAtMost(state.probes, Math.min(halfOpenMax, out.length))
+          }
+          for (const call of out) yield* call.interrupt
+          const state = yield* breaker.state
+          assert.isTrue(state._tag !== "HalfOpen" || state.probes === 0)
+        })
+        yield* Effect.withClock(run, clock)
+      })
+  )
+
+  it.effect("options that can never work are a defect; no probe at all is one of them (R98)", () =>
+    Effect.gen(function*() {
+      const bad: ReadonlyArray<Partial<CircuitBreaker.Options>> = [
+        { halfOpenMax: 0 },
+        { failures: 0 },
+        { failures: 1.5 },
+        { successes: NaN },
+        { openFor: 0 },
+        { openFor: "-1 seconds" },
+        { staleProbeAfter: Infinity }
+      ]
+      for (const wrong of bad) {
+        const exit = yield* Effect.exit(CircuitBreaker.make({ ...options, ...wrong }))
+        assert.instanceOf(Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined, InvalidOptions)
+      }
+    }))
+
+  it.effect("transitions are told in order and once, also with 1,000 callers at the same time (R99, R107)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make({ ...options, successes: 1 })
+      const changes = yield* breaker.changes
+      const call = Effect.zipRight(Effect.yieldNow(), fail).pipe(breaker.protect, Effect.exit)
+      for (let round = 0; round < 3; round++) {
+        yield* Effect.all(Array.from({ length: 1_000 }, () => call), { concurrency: "unbounded", discard: true })
+        yield* TestClock.adjust("30 seconds")
+        yield* Effect.void.pipe(breaker.protect)
+      }
+      const seen = yield* Queue.takeAll(changes)
+      assert.deepStrictEqual(
+        [...seen].map(({ at, from, to }) => [from, to, at]),
+        [0, 30_000, 60_000].flatMap((at) => [
+          ["Closed", "Open", at],
+          ["Open", "HalfOpen", at + 30_000],
+          ["HalfOpen", "Closed", at + 30_000]
+        ])
+      )
+    }).pipe(Effect.scoped))
+
+  it.effect("a rejection says which breaker, in what state, and when to try again; it records no stack (R132)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* opened(10_000)
+      const open = yield* Effect.flip(Effect.void.pipe(breaker.protect))
+      assert.deepStrictEqual([open.breaker, open.state, Duration.toSeconds(open.retryAfter)], ["payments", "Open", 20])
+      assert.strictEqual(
+        open.message,
+        "circuit breaker \"payments\" is open after repeated failures; it takes a probe in 20s"
+      )
+      assert.notInclude(open.stack, "at ")
+      assert.include(new Error("others keep theirs").stack, "at ")
+      yield* TestClock.adjust("20 seconds")
+      const probe = yield* held(breaker)
+      const full = yield* Effect.flip(Effect.void.pipe(breaker.protect))
+      assert.strictEqual(full.state, "HalfOpen")
+      yield* probe.interrupt
+    }))
+
+  it.effect("a retry can wait for as long as the breaker says (R18)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* opened(0)
+      const fiber = yield* Effect.fork(
+        Effect.succeed("ok").pipe(
+          breaker.protect,
+          Retry.rules([
+            Retry.on("CircuitOpen", { retries: 1, backoff: Backoff.standard, hint: (open) => open.retryAfter })
+          ])
+        )
+      )
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(yield* Fiber.join(fiber), "ok")
+    }))
+
+  it.effect("the cause of a failing call comes out as it is (R1)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make(options)
+      const cause = Cause.parallel(Cause.fail("a"), Cause.fail("b"))
+      const exit = yield* Effect.exit(Effect.failCause(cause).pipe(breaker.protect))
+      assert.isTrue(Exit.isFailure(exit) && exit.cause === cause)
+    }))
+
+  it.effect("a breaker as a service is one for all who share its layer (R4)", () => {
+    class Payments extends CircuitBreaker.Tag("Payments")<Payments>() {}
+    return Effect.gen(function*() {
+      yield* times(1, fail.pipe(Payments.protect))
+      const open = yield* Effect.flip(Effect.void.pipe(Payments.protect))
+      assert.strictEqual(open.breaker, "Payments")
+      assert.strictEqual(yield* tag(yield* Payments), "Open")
+    }).pipe(Effect.provide(Payments.layer({ failures: 1 })))
+  })
+
+  it("the types of error and requirement stay exact (R31)", () => {
+    class Dependency extends Context.Tag("test/CircuitBreaker/Dependency")<Dependency, number>() {}
+    class Payments extends CircuitBreaker.Tag("Payments")<Payments>() {}
+    const call: Effect.Effect<number, Down, Dependency> = Effect.zipRight(Dependency, fail)
+    type Protected = Effect.Effect<number, Down | CircuitBreaker.CircuitOpen, Dependency>
+    const uses = (breaker: CircuitBreaker.CircuitBreaker) => {
+      expectTypeOf(call.pipe(CircuitBreaker.protect(breaker))).toEqualTypeOf<Protected>()
+      expectTypeOf(CircuitBreaker.protect(call, breaker)).toEqualTypeOf<Protected>()
+      expectTypeOf(call.pipe(breaker.protect)).toEqualTypeOf<Protected>()
+    }
+    expectTypeOf(uses).returns.toBeVoid()
+    expectTypeOf(call.pipe(Payments.protect)).toEqualTypeOf<
+      Effect.Effect<number, Down | CircuitBreaker.CircuitOpen, Dependency | Payments>
+    >()
+  })
+})
