@@ -2,8 +2,8 @@
  * A limit on how long an effect may take.
  *
  * The work runs in a fiber of its own, which starts at once and in place. Work that never suspends is over before a
- * timer would be set, so it costs one fiber and no timer; for work that suspends a second fiber sleeps until the limit.
- * (Interrupting the caller's own fiber instead would need no fork, but would also interrupt every child it has.)
+ * timer would be set: it costs that fiber and nothing else. (Running it in the caller's own fiber and interrupting that
+ * would need no fork, but would also interrupt every other child of the caller.)
  *
  * When the time is over the work is interrupted, and `TimedOut` comes out after its finalizers have run: they may use
  * what the caller still holds (a connection, a permit), and a retry must not start while the attempt before it is still
@@ -20,8 +20,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as FiberRefs from "effect/FiberRefs"
-import { constVoid, dual } from "effect/Function"
+import { constVoid } from "effect/Function"
 import * as Runtime from "effect/Runtime"
 import { stackless } from "../Circuit/internal/stackless.js"
 import { reader } from "../InvalidOptions.js"
@@ -55,8 +54,7 @@ export interface Options {
 }
 
 /**
- * Fails with `TimedOut` when an effect is not done after a duration. A result that is there at exactly that time still
- * counts. An infinite duration is no limit. Throws `InvalidOptions` when the duration is zero or negative.
+ * Fails with `TimedOut` when an effect is not done after a duration. An infinite duration is no limit. Throws `InvalidOptions` when the duration is zero or negative.
  *
  * @example
  * ```ts
@@ -72,24 +70,25 @@ export interface Options {
  * @since 0.1.0
  * @category combinators
  */
-export const after: {
-  (
-    duration: Duration.DurationInput,
-    options?: Options
-  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | TimedOut, R>
-  <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    duration: Duration.DurationInput,
-    options?: Options
-  ): Effect.Effect<A, E | TimedOut, R>
-} = dual(
-  (args) => Effect.isEffect(args[0]),
-  <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    duration: Duration.DurationInput,
-    options?: Options
-  ): Effect.Effect<A, E | TimedOut, R> => limited(self, read(duration), options?.detach === true)
-)
+export function after(
+  duration: Duration.DurationInput,
+  options?: Options
+): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | TimedOut, R>
+export function after<A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  duration: Duration.DurationInput,
+  options?: Options
+): Effect.Effect<A, E | TimedOut, R>
+export function after<A, E, R>(
+  first: Effect.Effect<A, E, R> | Duration.DurationInput,
+  second?: Duration.DurationInput | Options,
+  third?: Options
+): unknown {
+  if (Effect.isEffect(first)) return limited(first, read(second as Duration.DurationInput), third?.detach === true)
+  const millis = read(first)
+  const detach = (second as Options | undefined)?.detach === true
+  return <A, E, R>(self: Effect.Effect<A, E, R>) => limited(self, millis, detach)
+}
 
 const read = (duration: Duration.DurationInput): number => {
   const { duration: millis, refuse } = reader("Timeout.after")
@@ -113,7 +112,7 @@ const limited = <A, E, R>(
         runtimeFlags,
         fiberRefs: caller.getFiberRefs()
       })
-      const work = Runtime.runFork(runtime, restore(self), { updateRefs: FiberRefs.forkAs })
+      const work = Runtime.runFork(runtime, restore(self))
       const exit = work.unsafePoll()
       if (exit !== null) return finished(work, exit)
 
@@ -126,7 +125,8 @@ const limited = <A, E, R>(
       return Effect.matchCauseEffect(restore(first), {
         onSuccess: (exit): Effect.Effect<A, E | TimedOut> => {
           stopTimer()
-          if (exit !== undefined) return finished(work, exit)
+          const ended = exit ?? work.unsafePoll()
+          if (ended !== null) return finished(work, ended)
           const interrupted = detach ? Fiber.interruptAsFork(work, caller.id()) : Fiber.interruptAs(work, caller.id())
           return Effect.zipRight(interrupted, Effect.failSync(() => timedOut(millis)))
         },

@@ -125,7 +125,6 @@ describe("Fallback", () => {
     expectTypeOf(call.pipe(Fallback.toOn("A", 5))).toEqualTypeOf<OnlyB>()
     expectTypeOf(call.pipe(Fallback.toOn(A, 5))).toEqualTypeOf<OnlyB>()
     expectTypeOf(call.pipe(Fallback.toOn(isA, 5))).toEqualTypeOf<OnlyB>()
-    expectTypeOf(call.pipe(Fallback.toOn((error) => error._tag === "A", 5))).toEqualTypeOf<OnlyB>()
     expectTypeOf(Fallback.toOn(call, "A", 5)).toEqualTypeOf<OnlyB>()
     // A predicate that is no refinement removes nothing.
     expectTypeOf(call.pipe(Fallback.toOn((error) => error._tag.length > 0, 5))).toEqualTypeOf<

@@ -9,7 +9,6 @@ import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
 import { sleepMillis } from "../../Schedule/internal/sleep.js"
 
@@ -31,7 +30,7 @@ export const startTimer = (
     const handle = setTimeout(() => onEnd(Exit.void), millis)
     return () => clearTimeout(handle)
   }
-  const sleeper = Runtime.runFork(runtime, Effect.interruptible(sleepMillis(millis)), { updateRefs: FiberRefs.forkAs })
+  const sleeper = Runtime.runFork(runtime, Effect.interruptible(sleepMillis(millis)))
   sleeper.addObserver(onEnd)
   return () => {
     sleeper.removeObserver(onEnd)
