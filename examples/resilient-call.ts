@@ -44,7 +44,7 @@ const withRetries = Retry.rules<RateLimited | Unavailable | Timeout.TimedOut>([
   })
 ], {
   maxElapsed: "2 seconds",
-  onRetry: ({ delay, rule }) => Console.log(`    ${rule}: again in ${Duration.format(delay)}`)
+  onRetry: ({ delay, rule }) => Console.log(`    ${rule}: again in ${Math.round(Duration.toMillis(delay))} ms`)
 })
 
 const program = Effect.gen(function*() {

@@ -257,6 +257,13 @@ export const classify: Classify = (exit, phase) =>
 /**
  * Whether a value is a `CircuitBreaker`.
  *
+ * @example
+ * ```ts
+ * import { CircuitBreaker } from "holdfast/Circuit"
+ *
+ * const no = CircuitBreaker.isCircuitBreaker("payments") // false
+ * ```
+ *
  * @since 0.1.0
  * @category guards
  */

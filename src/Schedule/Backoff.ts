@@ -235,6 +235,13 @@ export const fromDescription = (description: Description): Backoff =>
 /**
  * Whether a value is a `Backoff`.
  *
+ * @example
+ * ```ts
+ * import { Backoff } from "holdfast/Schedule"
+ *
+ * const yes = Backoff.isBackoff(Backoff.standard) // true
+ * ```
+ *
  * @since 0.1.0
  * @category guards
  */
@@ -336,6 +343,14 @@ const jitterOf = (read: Reader, jitter: Jitter | undefined): Jitter =>
 
 /**
  * The curve for those without an opinion: 1, 2, 4, 8, 16, 30, 30, ... seconds.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Backoff } from "holdfast/Schedule"
+ *
+ * const call = Effect.fail("busy").pipe(Effect.retry(Backoff.standard))
+ * ```
  *
  * @since 0.1.0
  * @category constructors

@@ -12,14 +12,14 @@
 import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import { reader } from "../InvalidOptions.js"
 import type { Backoff } from "./Backoff.js"
-import * as current from "./internal/current.js"
-import * as markers from "./internal/markers.js"
 import * as matcher from "./internal/matcher.js"
 import * as loop from "./internal/retryLoop.js"
 import * as rule from "./internal/rule.js"
+
+export { CurrentAttempt, CurrentDeadline } from "./internal/current.js"
+export { isNonRetryable, nonRetryable, retryAfter, retryAfterOf } from "./internal/markers.js"
 
 /**
  * @since 0.1.0
@@ -242,108 +242,6 @@ export function rules<A, E, R, R2>(
   const plan = makePlan<R2>(first, second)
   return <A, E, R>(self: Effect.Effect<A, E, R>) => retried(self, plan)
 }
-
-/**
- * Marks an error as one that no retry can help, whatever the rules say. The error stays the same object, and the mark
- * is seen through errors that wrap it in their `cause`. Objects only; an object that several failures share is marked
- * for all of them.
- *
- * @example
- * ```ts
- * import { Data, Effect } from "effect"
- * import { Retry } from "holdfast/Schedule"
- *
- * class Rejected extends Data.TaggedError("Rejected")<{ readonly reason: string }> {}
- *
- * const call = Effect.fail(Retry.nonRetryable(new Rejected({ reason: "no such account" })))
- * ```
- *
- * @since 0.1.0
- * @category markers
- */
-export const nonRetryable = <E extends object>(error: E): E => markers.mark(error, { nonRetryable: true })
-
-/**
- * Marks an error with the delay to wait before the next attempt. It wins over the hint and the curve of the rule that
- * takes the error, but not over its `hintCap`. Throws `InvalidOptions` for a negative delay. Objects only, as with
- * `nonRetryable`.
- *
- * @example
- * ```ts
- * import { Data, Effect } from "effect"
- * import { Retry } from "holdfast/Schedule"
- *
- * class Busy extends Data.TaggedError("Busy") {}
- *
- * const call = Effect.fail(Retry.retryAfter("30 seconds", new Busy()))
- * ```
- *
- * @since 0.1.0
- * @category markers
- */
-export const retryAfter = <E extends object>(delay: Duration.DurationInput, error: E): E =>
-  markers.mark(error, { retryAfterMillis: reader("Retry.retryAfter").finiteDuration("delay", delay) })
-
-/**
- * Whether an error, or one that it wraps, is marked as `nonRetryable`.
- *
- * @since 0.1.0
- * @category markers
- */
-export const isNonRetryable = (error: unknown): boolean => markers.read(error).nonRetryable
-
-/**
- * The delay above zero that an error, or one that it wraps, is marked with; the outermost counts.
- *
- * @since 0.1.0
- * @category markers
- */
-export const retryAfterOf = (error: unknown): Option.Option<Duration.Duration> => {
-  const { retryAfterMillis } = markers.read(error)
-  return retryAfterMillis > 0 ? Option.some(Duration.millis(retryAfterMillis)) : Option.none()
-}
-
-/**
- * The number of the attempt that is running: 1 in the first one, and where nothing is retried. Of nested retries the
- * innermost counts.
- *
- * @example
- * ```ts
- * import { Effect } from "effect"
- * import { Retry } from "holdfast/Schedule"
- *
- * const call = Effect.gen(function*() {
- *   const attempt = yield* Retry.CurrentAttempt
- *   yield* Effect.logDebug("calling", { attempt })
- * })
- * ```
- *
- * @since 0.1.0
- * @category references
- */
-export const CurrentAttempt: typeof current.CurrentAttempt = current.CurrentAttempt
-
-/**
- * The time by which the call must have ended, in milliseconds of the `Clock` since the epoch; `undefined` where there
- * is no such time. A retry inside it begins no sleep that would end at or after the deadline.
- *
- * @example
- * ```ts
- * import { Clock, Effect } from "effect"
- * import { Backoff, Retry } from "holdfast/Schedule"
- *
- * const call = Effect.fail("busy").pipe(
- *   Retry.rules([Retry.onAny({ retries: "unlimited", backoff: Backoff.standard })])
- * )
- * const bounded = Effect.flatMap(Clock.currentTimeMillis, (now) =>
- *   Effect.provideService(call, Retry.CurrentDeadline, now + 10_000)
- * )
- * ```
- *
- * @since 0.1.0
- * @category references
- */
-export const CurrentDeadline: typeof current.CurrentDeadline = current.CurrentDeadline
 
 /**
  * A rule that can never decide, because an earlier one takes all of its failures and never passes them on.

@@ -164,6 +164,13 @@ export const make = (options: {
 /**
  * Whether a value is a `RetryPolicy`.
  *
+ * @example
+ * ```ts
+ * import { RetryPolicy } from "holdfast/Schedule"
+ *
+ * const yes = RetryPolicy.isRetryPolicy(RetryPolicy.none) // true
+ * ```
+ *
  * @since 0.1.0
  * @category guards
  */
@@ -214,6 +221,13 @@ export const next = (policy: RetryPolicy, attempted: Attempted): Next => {
 
 /**
  * The policy as JSON.
+ *
+ * @example
+ * ```ts
+ * import { RetryPolicy } from "holdfast/Schedule"
+ *
+ * const json = JSON.stringify(RetryPolicy.encode(RetryPolicy.none))
+ * ```
  *
  * @since 0.1.0
  * @category encoding
@@ -267,6 +281,13 @@ class Policy implements RetryPolicy {
 
 /**
  * No retry at all.
+ *
+ * @example
+ * ```ts
+ * import { RetryPolicy } from "holdfast/Schedule"
+ *
+ * RetryPolicy.next(RetryPolicy.none, { failures: 1, elapsedMillis: 0, random: 0 }) // Stop
+ * ```
  *
  * @since 0.1.0
  * @category constructors

@@ -15,6 +15,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
+import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { reader } from "../InvalidOptions.js"
@@ -214,24 +215,20 @@ export const make = <
       Layer.scopedDiscard(
         Effect.gen(function*() {
           const engine = yield* Engine
-          const context = yield* Effect.context<Exclude<R, Attempt | Scope.Scope>>()
+          const runtime = yield* Effect.runtime<Exclude<R, Attempt | Scope.Scope>>()
           yield* engine.addActivity({
             name,
-            attempt: (text, info) =>
-              Either.match(payload.decode(text), {
+            launch: (text, info, finish) => {
+              const attempt = Either.match(payload.decode(text), {
                 onLeft: (problem) =>
                   Effect.succeed(
                     failed({ reason: "Codec", message: `its payload does not fit the schema: ${problem}` })
                   ),
-                onRight: (value) =>
-                  Effect.map(
-                    Effect.exit(Effect.provide(
-                      Effect.scoped(handler(value)),
-                      Context.add(context, Attempt, info) as Context.Context<Exclude<R, Scope.Scope>>
-                    )),
-                    endOf
-                  )
+                onRight: (value) => Effect.map(Effect.exit(Effect.scoped(handler(value))), endOf)
               })
+              const context = Context.add(runtime.context, Attempt, info) as Context.Context<Exclude<R, Scope.Scope>>
+              return Runtime.runFork(Runtime.make({ ...runtime, context }))(finish(attempt), { immediate: false })
+            }
           })
         })
       )

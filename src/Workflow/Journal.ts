@@ -174,7 +174,7 @@ export interface JournalStore {
   readonly closed: (runIds: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RunRecord>, JournalError>
   /**
    * Makes the worker, alive until `leaseUntil`, the owner of every open run of these workflows that has no owner, or one
-   * whose lease is over at `now`.
+   * whose lease is over at `now`. A worker that owns runs has a lease from its first claim or heartbeat to its release.
    */
   readonly claim: (options: {
     readonly worker: string

@@ -114,7 +114,7 @@ describe("Fallback", () => {
   })
 
   it("the types of errors lose what is handled, and nothing else (R31)", () => {
-    class Dependency extends Context.Tag("test/Fallback/Dependency")<Dependency, number>() {}
+    class Dependency extends Context.Tag("holdfast/test/Call/Fallback.test/Dependency")<Dependency, number>() {}
     class Other extends Data.TaggedError("Other") {}
     const call: Effect.Effect<string, A | B, Dependency> = Effect.zipRight(Dependency, a)
     const other: Effect.Effect<boolean, Other, Dependency> = Effect.zipRight(Dependency, new Other())
@@ -141,6 +141,6 @@ describe("Fallback", () => {
       Effect.Effect<string, Fallback.ChainExhausted<A | B>, Dependency>
     >()
     // @ts-expect-error there is no such tag
-    Fallback.toOn(call, "C", 5)
+    assert.isTrue(Effect.isEffect(Fallback.toOn(call, "C", 5)))
   })
 })

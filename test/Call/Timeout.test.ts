@@ -105,6 +105,24 @@ describe("Timeout", () => {
       assert.deepStrictEqual(released, ["released"])
     }))
 
+  it.effect("wherever an interruption lands, what was acquired is released once (R9)", () =>
+    Effect.gen(function*() {
+      for (let ops = 24; ops <= 48; ops++) {
+        for (let after = 0; after <= 12; after++) {
+          const log: Array<string> = []
+          const call = Effect.acquireUseRelease(
+            Effect.sync(() => log.push("acquire")),
+            () => Effect.zipRight(Effect.yieldNow(), Effect.never),
+            () => Effect.sync(() => log.push("release"))
+          ).pipe(Timeout.after("1 minute"), Effect.withMaxOpsBeforeYield(ops))
+          const fiber = yield* Effect.fork(call)
+          for (let i = 0; i < after; i++) yield* Effect.yieldNow()
+          yield* Fiber.interrupt(fiber)
+          assert.deepStrictEqual(log, log.length === 0 ? [] : ["acquire", "release"])
+        }
+      }
+    }))
+
   it.effect("it waits for the finalizers of the work; with `detach` it does not", () =>
     Effect.gen(function*() {
       for (const detach of [false, true]) {
@@ -196,6 +214,19 @@ describe("Timeout", () => {
       assert.isTrue(done)
     }))
 
+  it.effect("in a region that cannot be interrupted an interruption leaves the work its result (R9)", () =>
+    Effect.gen(function*() {
+      let seen: unknown
+      const work = Effect.as(Effect.sleep("500 millis"), "done")
+      const fiber = yield* Effect.fork(
+        Effect.uninterruptible(Effect.map(work.pipe(Timeout.after("1 second"), Effect.exit), (exit) => seen = exit))
+      )
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.interruptFork(fiber)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(seen, Exit.succeed("done"))
+    }))
+
   it.effect("of nested limits the shorter one fires", () =>
     Effect.gen(function*() {
       const fiber = yield* Effect.fork(
@@ -237,7 +268,7 @@ describe("Timeout", () => {
     }))
 
   it("the types of error and requirement stay exact (R31)", () => {
-    class Dependency extends Context.Tag("test/Timeout/Dependency")<Dependency, number>() {}
+    class Dependency extends Context.Tag("holdfast/test/Call/Timeout.test/Dependency")<Dependency, number>() {}
     class Failed extends Data.TaggedError("Failed") {}
     const call: Effect.Effect<number, Failed, Dependency> = Effect.zipRight(Dependency, new Failed())
     type Limited = Effect.Effect<number, Failed | Timeout.TimedOut, Dependency>

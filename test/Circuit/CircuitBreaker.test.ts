@@ -1,72 +1,9 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import {
-  Cause,
-  Clock,
-  Context,
-  Data,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  FastCheck as fc,
-  Fiber,
-  Queue,
-  TestClock
-} from "effect"
+import { Cause, Context, Duration, Effect, Exit, Fiber, Queue, TestClock } from "effect"
 import { CircuitBreaker } from "holdfast/Circuit"
 import { Backoff, Retry } from "holdfast/Schedule"
 import { InvalidOptions } from "../../src/InvalidOptions.js"
-
-class Down extends Data.TaggedError("Down") {}
-class Http extends Data.TaggedError("Http")<{ readonly status: number }> {}
-
-const fail = Effect.fail(new Down())
-const options = { key: "payments" }
-
-const tag = (breaker: CircuitBreaker.CircuitBreaker) => Effect.map(breaker.state, ({ _tag }) => _tag)
-
-/** What a call comes to: its value, the tag of its error, or the word for how else it ended. */
-const outcome = <A, E extends { readonly _tag: string }>(call: Effect.Effect<A, E>) =>
-  Effect.map(
-    Effect.exit(call),
-    Exit.match({
-      onSuccess: String,
-      onFailure: (cause) =>
-        Cause.isInterruptedOnly(cause) ? "interrupted" : Cause.isDie(cause) ? "died" : (Cause.squash(cause) as E)._tag
-    })
-  )
-
-const times = <E, R>(count: number, call: Effect.Effect<unknown, E, R>) => Effect.repeatN(Effect.exit(call), count - 1)
-
-/** A breaker that has been open for a number of milliseconds. */
-const opened = (millis: number, more?: Partial<CircuitBreaker.Options>) =>
-  Effect.gen(function*() {
-    const breaker = yield* CircuitBreaker.make({ ...options, failures: 1, ...more })
-    yield* times(1, fail.pipe(breaker.protect))
-    yield* TestClock.adjust(millis)
-    return breaker
-  })
-
-/** A call that is in the breaker until it is ended. */
-const held = (breaker: CircuitBreaker.CircuitBreaker) =>
-  Effect.gen(function*() {
-    const started = yield* Deferred.make<void>()
-    const end = yield* Deferred.make<string, Down>()
-    const fiber = yield* Effect.fork(
-      Effect.zipRight(Deferred.succeed(started, undefined), Deferred.await(end)).pipe(
-        breaker.protect,
-        Effect.onError(() => Deferred.succeed(started, undefined))
-      )
-    )
-    yield* Deferred.await(started)
-    return {
-      fiber,
-      succeed: Effect.zipRight(Deferred.succeed(end, "late"), Fiber.await(fiber)),
-      fail: Effect.zipRight(Deferred.fail(end, new Down()), Fiber.await(fiber)),
-      die: Effect.zipRight(Deferred.die(end, "bug"), Fiber.await(fiber)),
-      interrupt: Fiber.interrupt(fiber)
-    }
-  })
+import { Down, fail, held, opened, options, outcome, tag, times } from "./support/calls.js"
 
 describe("CircuitBreaker", () => {
   it.effect("by default 5 failures in a row open it for 30 s, and 2 successful probes, one at a time, close it (R84)", () =>
@@ -195,88 +132,6 @@ describe("CircuitBreaker", () => {
       assert.strictEqual(yield* outcome(Effect.succeed("ok").pipe(open.protect)), "ok")
     }))
 
-  it.effect("5xx and errors of unknown kind are failures; 4xx and 507 are not (R93)", () =>
-    Effect.gen(function*() {
-      const opens = (error: unknown) =>
-        Effect.gen(function*() {
-          const breaker = yield* CircuitBreaker.make({ ...options, failures: 1 })
-          yield* times(1, Effect.fail(error).pipe(breaker.protect))
-          return (yield* tag(breaker)) === "Open"
-        })
-      for (
-        const error of [new Down(), "refused", undefined, new Http({ status: 500 }), { response: { status: 503 } }]
-      ) {
-        assert.isTrue(yield* opens(error))
-      }
-      for (const status of [400, 404, 422, 429, 499, 507]) {
-        assert.isFalse(yield* opens(new Http({ status })))
-        assert.isFalse(yield* opens({ response: { status } }))
-      }
-    }))
-
-  it.effect("a probe that ends neutral frees its place at once (R94)", () =>
-    Effect.gen(function*() {
-      const breaker = yield* opened(30_000, {
-        classify: (exit, phase) =>
-          phase === "HalfOpen" && Exit.isFailure(exit) ? "neutral" : CircuitBreaker.classify(exit, phase)
-      })
-      yield* times(1, fail.pipe(breaker.protect))
-      assert.deepInclude(yield* breaker.state, { _tag: "HalfOpen", probes: 0, successes: 0 })
-      assert.strictEqual(yield* outcome(Effect.succeed("ok").pipe(breaker.protect)), "ok")
-    }))
-
-  it.effect("an answer of the server is a success of a probe, and nothing in a closed breaker (R95)", () =>
-    Effect.gen(function*() {
-      const notFound = Effect.fail(new Http({ status: 404 }))
-      const breaker = yield* opened(30_000)
-      yield* times(2, notFound.pipe(breaker.protect))
-      assert.strictEqual(yield* tag(breaker), "Closed")
-      const closed = yield* CircuitBreaker.make({ ...options, failures: 2 })
-      yield* times(1, fail.pipe(closed.protect))
-      yield* times(1, notFound.pipe(closed.protect))
-      assert.deepInclude(yield* closed.state, { _tag: "Closed", failures: 1 })
-    }))
-
-  it.effect("the end of a call can be classified in another way; a value too (R95)", () =>
-    Effect.gen(function*() {
-      const breaker = yield* CircuitBreaker.make({
-        ...options,
-        failures: 1,
-        classify: (exit, phase) =>
-          Exit.isSuccess(exit) && exit.value === "degraded" ? "failure" : CircuitBreaker.classify(exit, phase)
-      })
-      assert.strictEqual(yield* Effect.succeed("degraded").pipe(breaker.protect), "degraded")
-      assert.strictEqual(yield* tag(breaker), "Open")
-    }))
-
-  it.effect("a classifier that throws is a defect of the call, and keeps no place (R96)", () =>
-    Effect.gen(function*() {
-      let broken = false
-      const breaker = yield* opened(30_000, {
-        classify: (exit, phase) => {
-          if (broken) throw new Error("classifier")
-          return CircuitBreaker.classify(exit, phase)
-        }
-      })
-      broken = true
-      assert.strictEqual(yield* outcome(Effect.void.pipe(breaker.protect)), "died")
-      assert.deepInclude(yield* breaker.state, { _tag: "HalfOpen", probes: 0 })
-    }))
-
-  it.effect("an interrupted probe, and one that dies, free their place and count for nothing (R9, R96)", () =>
-    Effect.gen(function*() {
-      const breaker = yield* opened(30_000)
-      for (const end of ["interrupt", "die"] as const) {
-        const probe = yield* held(breaker)
-        assert.isTrue(Exit.isFailure(yield* probe[end]))
-        assert.deepInclude(yield* breaker.state, { _tag: "HalfOpen", probes: 0, successes: 0 })
-      }
-      const closed = yield* CircuitBreaker.make({ ...options, failures: 1 })
-      yield* Effect.flatMap(held(closed), (call) => call.interrupt)
-      yield* Effect.flatMap(held(closed), (call) => call.die)
-      assert.deepInclude(yield* closed.state, { _tag: "Closed", failures: 0 })
-    }))
-
   it.effect("a late result of an older generation changes nothing (R97)", () =>
     Effect.gen(function*() {
       const breaker = yield* CircuitBreaker.make({ ...options, failures: 1, successes: 1 })
@@ -307,57 +162,6 @@ describe("CircuitBreaker", () => {
       assert.deepInclude(yield* breaker.state, { _tag: "Closed", failures: 0 })
     }))
 
-  it.effect.prop(
-    "whatever calls come to, and whenever they are interrupted, no place is lost (R96, R97)",
-    [
-      fc.array(
-        fc.oneof(
-          fc.record({ _tag: fc.constant("Call" as const) }),
-          fc.record({
-            _tag: fc.constant("End" as const),
-            which: fc.nat(),
-            how: fc.constantFrom("succeed" as const, "fail" as const, "die" as const, "interrupt" as const)
-          }),
-          fc.record({ _tag: fc.constant("Wait" as const), millis: fc.nat(40) })
-        ),
-        { maxLength: 40 }
-      ),
-      fc.integer({ min: 1, max: 3 })
-    ],
-    ([steps, halfOpenMax]) =>
-      Effect.gen(function*() {
-        let now = 0
-        // A test clock takes milliseconds of real time for each step.
-        const clock: Clock.Clock = {
-          [Clock.ClockTypeId]: Clock.ClockTypeId,
-          unsafeCurrentTimeMillis: () => now,
-          unsafeCurrentTimeNanos: () => BigInt(now) * 1_000_000n,
-          currentTimeMillis: Effect.sync(() => now),
-          currentTimeNanos: Effect.sync(() => BigInt(now) * 1_000_000n),
-          sleep: () => Effect.never
-        }
-        const run = Effect.gen(function*() {
-          const breaker = yield* CircuitBreaker.make({ ...options, failures: 2, openFor: 30, halfOpenMax })
-          const out: Array<Effect.Effect.Success<ReturnType<typeof held>>> = []
-          const end = (call: typeof out[number], how: "succeed" | "fail" | "die" | "interrupt") => call[how]
-          for (const step of steps) {
-            if (step._tag === "Call") out.push(yield* held(breaker))
-            else if (step._tag === "Wait") now += step.millis
-            else {
-              const [call] = out.splice(step.which % Math.max(out.length, 1), 1)
-              if (call !== undefined) yield* end(call, step.how)
-            }
-            const state = yield* breaker.state
-            if (state._tag === "HalfOpen") assert.isAtMost(state.probes, Math.min(halfOpenMax, out.length))
-          }
-          for (const call of out) yield* call.interrupt
-          const state = yield* breaker.state
-          assert.isTrue(state._tag !== "HalfOpen" || state.probes === 0)
-        })
-        yield* Effect.withClock(run, clock)
-      })
-  )
-
   it.effect("options that can never work are a defect; no probe at all is one of them (R98)", () =>
     Effect.gen(function*() {
       const bad: ReadonlyArray<Partial<CircuitBreaker.Options>> = [
@@ -375,7 +179,7 @@ describe("CircuitBreaker", () => {
       }
     }))
 
-  it.effect("transitions are told in order and once, also with 1,000 callers at the same time (R99, R107)", () =>
+  it.effect("transitions are told in order and once, also with 1,000 callers at the same time (R107)", () =>
     Effect.gen(function*() {
       const breaker = yield* CircuitBreaker.make({ ...options, successes: 1 })
       const changes = yield* breaker.changes
@@ -439,16 +243,20 @@ describe("CircuitBreaker", () => {
 
   it.effect("a breaker as a service is one for all who share its layer (R4)", () => {
     class Payments extends CircuitBreaker.Tag("Payments")<Payments>() {}
-    return Effect.gen(function*() {
+    const program = Effect.gen(function*() {
       yield* times(1, fail.pipe(Payments.protect))
       const open = yield* Effect.flip(Effect.void.pipe(Payments.protect))
       assert.strictEqual(open.breaker, "Payments")
       assert.strictEqual(yield* tag(yield* Payments), "Open")
-    }).pipe(Effect.provide(Payments.layer({ failures: 1 })))
+    })
+    // @effect-diagnostics-next-line strictEffectProvide:off
+    return Effect.provide(program, Payments.layer({ failures: 1 }))
   })
 
   it("the types of error and requirement stay exact (R31)", () => {
-    class Dependency extends Context.Tag("test/CircuitBreaker/Dependency")<Dependency, number>() {}
+    class Dependency
+      extends Context.Tag("holdfast/test/Circuit/CircuitBreaker.test/Dependency")<Dependency, number>()
+    {}
     class Payments extends CircuitBreaker.Tag("Payments")<Payments>() {}
     const call: Effect.Effect<number, Down, Dependency> = Effect.zipRight(Dependency, fail)
     type Protected = Effect.Effect<number, Down | CircuitBreaker.CircuitOpen, Dependency>

@@ -290,6 +290,7 @@ describe("the stores", () => {
               const groups = sane(drawn).filter((group) => group.length > 0)
               const { store: sql } = yield* Journal.Journal
               const memory = memoryStore()
+              yield* Effect.all([sql.heartbeat("a", 0), memory.heartbeat("a", 0)])
               for (const group of groups) {
                 assert.deepStrictEqual(yield* sql.write(group), yield* memory.write(group))
               }

@@ -2,6 +2,7 @@
  * One attempt of an activity, seen from the engine: text in, an end out.
  */
 import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type { AttemptFailure } from "../Event.js"
 
 /**
@@ -26,5 +27,10 @@ export type AttemptEnd =
 
 export interface ActivityRegistration {
   readonly name: string
-  readonly attempt: (payload: string | null, info: AttemptInfo) => Effect.Effect<AttemptEnd>
+  /** Starts an attempt in the runtime of its handler; `finish` says what is done with its end. */
+  readonly launch: <A>(
+    payload: string | null,
+    info: AttemptInfo,
+    finish: <R>(attempt: Effect.Effect<AttemptEnd, never, R>) => Effect.Effect<A, never, R>
+  ) => Fiber.RuntimeFiber<A>
 }

@@ -109,7 +109,19 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
 
     const launch = (handler: ActivityRegistration, task: Task): void => {
       running++
-      const fiber = Runtime.runFork(runtime)(attempt(handler, task), { immediate: false })
+      const { attempt, run, scheduled } = task
+      const fiber = handler.launch(
+        scheduled.payload,
+        {
+          activity: scheduled.activity,
+          attempt,
+          workflow: run.workflow,
+          workflowId: run.workflowId,
+          runId: run.runId,
+          idempotencyKey: keyOf(task)
+        },
+        (ended) => verdictOn(task, ended)
+      )
       setState({ _tag: "Running", task, fiber })
       fiber.addObserver((exit) => settle(task, fiber, exit))
     }
@@ -215,18 +227,9 @@ const stopRunning = (
       Effect.zipRight(Fiber.interruptAll(fibers))
     )
 
-const attempt = (handler: ActivityRegistration, task: Task): Effect.Effect<Verdict> => {
-  const { attempt, run, scheduled } = task
-  const handled = handler.attempt(scheduled.payload, {
-    activity: scheduled.activity,
-    attempt,
-    workflow: run.workflow,
-    workflowId: run.workflowId,
-    runId: run.runId,
-    idempotencyKey: `${run.runId}/${scheduled.command}`
-  })
-  const { startToClose } = scheduled
-  const limited = startToClose === undefined ? handled : Effect.timeoutTo(handled, {
+const verdictOn = <R>(task: Task, attempt: Effect.Effect<AttemptEnd, never, R>): Effect.Effect<Verdict, never, R> => {
+  const { command, startToClose } = task.scheduled
+  const limited = startToClose === undefined ? attempt : Effect.timeoutTo(attempt, {
     duration: startToClose,
     onSuccess: (end) => end,
     onTimeout: (): AttemptEnd => ({
@@ -241,7 +244,7 @@ const attempt = (handler: ActivityRegistration, task: Task): Effect.Effect<Verdi
       return end._tag === "Completed"
         ? Effect.succeed<Verdict>({
           _tag: "End",
-          end: { _tag: "ActivityCompleted", target: scheduled.command, at, payload: end.payload }
+          end: { _tag: "ActivityCompleted", target: command, at, payload: end.payload }
         })
         : Effect.map(Random.next, (random) => judge(task, end, at, random))
     }))

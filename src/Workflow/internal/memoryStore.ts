@@ -112,7 +112,7 @@ export const memoryStore = (): JournalStore => {
         leases.set(worker, leaseUntil)
         const claimed: Array<Stored> = []
         for (const stored of runs.values()) {
-          const free = stored.owner === undefined || (leases.get(stored.owner) ?? -Infinity) <= now
+          const free = stored.owner === undefined || (leases.get(stored.owner) ?? Infinity) <= now
           if (stored.closed === undefined && free && workflows.includes(stored.run.workflow)) {
             stored.owner = worker
             stored.epoch++

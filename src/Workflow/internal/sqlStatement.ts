@@ -1,5 +1,6 @@
 /**
- * Multi-row statements in chunks of powers of two, so that any number of rows needs only a few prepared statements.
+ * Statements over any number of rows. They run in chunks of powers of two, so that a handful of prepared statements serves
+ * every number, and the text of each is built once.
  */
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -7,57 +8,56 @@ import * as Effect from "effect/Effect"
 
 export type Value = string | number | null
 
+export type Row = ReadonlyArray<Value>
+
+export type Run<A> = (connection: Connection, rows: ReadonlyArray<Row>) => Effect.Effect<ReadonlyArray<A>, SqlError>
+
 const largestChunk = 64
 
-export const insertRows = <A = unknown>(
-  connection: Connection,
-  into: string,
-  rows: ReadonlyArray<ReadonlyArray<Value>>,
-  suffix = ""
-): Effect.Effect<ReadonlyArray<A>, SqlError> =>
-  inChunks(connection, rows, (count) => `INSERT INTO ${into} VALUES ${tuples(count, rows[0]!.length)} ${suffix}`)
-
-export const deleteKeys = (
-  connection: Connection,
-  table: string,
-  keys: ReadonlyArray<readonly [run: number, command: number]>
-): Effect.Effect<ReadonlyArray<unknown>, SqlError> =>
-  inChunks(connection, keys, (count) => `DELETE FROM ${table} WHERE (run, command) IN (VALUES ${tuples(count, 2)})`)
-
-/** Runs a statement over a list of values, of which each chunk gets its question marks. */
-export const selectIn = <A = unknown>(
-  connection: Connection,
-  statement: (marks: string) => string,
-  values: ReadonlyArray<Value>
-): Effect.Effect<ReadonlyArray<A>, SqlError> =>
-  inChunks(connection, values.map((value) => [value]), (count) => statement(marks(count)))
-
-const inChunks = <A>(
-  connection: Connection,
-  rows: ReadonlyArray<ReadonlyArray<Value>>,
-  statement: (count: number) => string
-): Effect.Effect<ReadonlyArray<A>, SqlError> => {
-  if (rows.length === 0) return Effect.succeed([])
-  const all: Array<A> = []
-  let from = 0
-  return Effect.as(
-    Effect.whileLoop({
-      while: () => from < rows.length,
-      body: () => {
-        const count = Math.min(largestChunk, 2 ** Math.floor(Math.log2(rows.length - from)))
-        const chunk = rows.slice(from, from + count)
-        from += count
-        return connection.execute(statement(count), chunk.flat(), undefined)
-      },
-      step: (found) => {
-        for (const row of found) all.push(row as A)
-      }
-    }),
-    all
-  )
+/** A statement over rows of this width; `text` gets the rows as `(?,?),(?,?)`. */
+export const overRows = <A = unknown>(width: number, text: (rows: string) => string): Run<A> => {
+  const texts = new Map<number, string>()
+  const textFor = (count: number): string => {
+    const known = texts.get(count)
+    if (known !== undefined) return known
+    const row = `(${Array.from({ length: width }, () => "?").join(",")})`
+    const built = text(Array.from({ length: count }, () => row).join(","))
+    texts.set(count, built)
+    return built
+  }
+  return (connection, rows) => {
+    if (rows.length === 0) return Effect.succeed([])
+    const found: Array<A> = []
+    let from = 0
+    return Effect.as(
+      Effect.whileLoop({
+        while: () => from < rows.length,
+        body: () => {
+          const count = Math.min(largestChunk, 2 ** Math.floor(Math.log2(rows.length - from)))
+          const chunk = rows.slice(from, from + count)
+          from += count
+          return connection.execute(textFor(count), chunk.flat(), undefined)
+        },
+        step: (more) => {
+          for (const row of more) found.push(row as A)
+        }
+      }),
+      found
+    )
+  }
 }
 
-const marks = (count: number): string => Array.from({ length: count }, () => "?").join(",")
+/** A statement over a list of single values; `text` gets them as `(?),(?)`, to stand behind `VALUES`. */
+export const overValues = <A = unknown>(text: (values: string) => string) => {
+  const run = overRows<A>(1, text)
+  return (connection: Connection, values: ReadonlyArray<Value>): Effect.Effect<ReadonlyArray<A>, SqlError> =>
+    run(connection, values.map((value) => [value]))
+}
 
-const tuples = (count: number, width: number): string =>
-  Array.from({ length: count }, () => `(${marks(width)})`).join(",")
+/** One statement with its own values. */
+export const execute = <A = unknown>(
+  connection: Connection,
+  text: string,
+  values: Row = []
+): Effect.Effect<ReadonlyArray<A>, SqlError> =>
+  connection.execute(text, values, undefined) as Effect.Effect<ReadonlyArray<A>, SqlError>

@@ -11,13 +11,13 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import type { Event } from "../Event.js"
 import type { Entry, JournalStore, Receipt, RunRecord } from "../Journal.js"
 import { JournalError } from "../WorkflowError.js"
-import { place, type Placed } from "./place.js"
+import { place } from "./place.js"
+import { Changes, insertEvents, type Moved } from "./sqlChanges.js"
 import { migrate } from "./sqlMigrations.js"
 import { eventOf, type EventRow, rowOf } from "./sqlRow.js"
-import { deleteKeys, insertRows, selectIn, type Value } from "./sqlStatement.js"
+import { execute, overRows, overValues } from "./sqlStatement.js"
 import { SharedClock } from "./watcher.js"
 
 interface RunRow {
@@ -38,13 +38,6 @@ interface OwnedRow extends RunRow {
 }
 
 type RecordRow = RunRow & (EventRow | { readonly kind: null })
-
-/** What a transaction knows of a run while it writes. */
-interface Open {
-  readonly row: OwnedRow
-  position: Pick<Placed, "lastSeq" | "dueSeq">
-  closedSeq: number | null
-}
 
 const recordColumns =
   "r.id, r.run_id, r.workflow_id, r.workflow, r.started_at, r.blocked, e.seq, e.kind, e.body, e.payload"
@@ -82,10 +75,10 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
   const transaction = <A, E>(body: (connection: Connection) => Effect.Effect<A, E>) =>
     withConnection((connection) =>
       Effect.uninterruptible(
-        run(connection, "BEGIN IMMEDIATE").pipe(
+        execute(connection, "BEGIN IMMEDIATE").pipe(
           Effect.zipRight(body(connection)),
-          Effect.zipLeft(run(connection, "COMMIT")),
-          Effect.onError(() => Effect.ignore(run(connection, "ROLLBACK")))
+          Effect.zipLeft(execute(connection, "COMMIT")),
+          Effect.onError(() => Effect.ignore(execute(connection, "ROLLBACK")))
         )
       )
     )
@@ -95,11 +88,7 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
     entries: ReadonlyArray<Extract<Entry, { readonly _tag: "Start" }>>
   ) {
     const known = new Map<string, RunRecord>()
-    const rows = yield* selectIn<RecordRow>(
-      connection,
-      (marks) => `SELECT ${recordColumns} FROM ${recordTables} WHERE r.workflow_id IN (${marks}) ORDER BY r.id`,
-      entries.map((entry) => entry.workflowId)
-    )
+    const rows = yield* selectByWorkflowId(connection, entries.map((entry) => entry.workflowId))
     for (const row of rows) known.set(row.workflow_id, yield* recordOf(row))
     const created = new Map<string, Extract<Entry, { readonly _tag: "Start" }>>()
     const receipts = entries.map((entry): Receipt => {
@@ -112,19 +101,17 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
       return { _tag: "Started", created: true, record }
     })
     if (created.size > 0) {
-      const inserted = yield* insertRows<{ readonly id: number; readonly run_id: string }>(
+      const inserted = yield* insertRuns(
         connection,
-        "holdfast_runs (run_id, workflow_id, workflow, started_at, last_seq, due_seq, owner, epoch)",
         [...created.values()].map((
           { at, runId, worker, workflow, workflowId }
-        ) => [runId, workflowId, workflow, at, 1, 1, worker ?? null, worker === undefined ? 0 : 1]),
-        "RETURNING id, run_id"
+        ) => [runId, workflowId, workflow, at, 1, 1, worker ?? null, worker === undefined ? 0 : 1])
       )
       yield* insertEvents(
         connection,
         inserted.map(({ id, run_id }) => {
           const { at, payload } = created.get(run_id)!
-          return [id, { _tag: "RunStarted", seq: 1, at, payload }]
+          return rowOf(id, { _tag: "RunStarted", seq: 1, at, payload })
         })
       )
     }
@@ -135,32 +122,29 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
     connection: Connection,
     entries: ReadonlyArray<Exclude<Entry, { readonly _tag: "Start" }>>
   ) {
-    const runs = new Map<string, Open>()
-    const rows = yield* selectIn<OwnedRow>(
-      connection,
-      (marks) =>
-        `SELECT id, run_id, last_seq, due_seq, owner, epoch, closed_seq FROM holdfast_runs WHERE run_id IN (${marks})`,
-      [...new Set(entries.map((entry) => entry.runId))]
-    )
-    for (const row of rows) {
-      runs.set(row.run_id, { row, position: { lastSeq: row.last_seq, dueSeq: row.due_seq }, closedSeq: row.closed_seq })
+    const runs = new Map<string, OwnedRow & Moved>()
+    for (const row of yield* selectOwned(connection, [...new Set(entries.map((entry) => entry.runId))])) {
+      runs.set(row.run_id, {
+        ...row,
+        position: { lastSeq: row.last_seq, dueSeq: row.due_seq },
+        closedSeq: row.closed_seq
+      })
     }
     const changes = new Changes()
     const receipts = entries.map((entry): Receipt => {
-      const open = runs.get(entry.runId)
+      const run = runs.get(entry.runId)
       if (
-        open === undefined || open.closedSeq !== null || open.row.owner !== entry.worker ||
-        open.row.epoch !== entry.epoch
+        run === undefined || run.closedSeq !== null || run.owner !== entry.worker || run.epoch !== entry.epoch
       ) return { _tag: "Stale" }
-      if (entry._tag === "Block") changes.blocked.push([entry.reason ?? null, open.row.id])
+      if (entry._tag === "Block") changes.block(run.id, entry.reason)
       else {
-        const placed = place(entry.events, open.position)
-        open.position = placed
-        if (placed.closed !== undefined) open.closedSeq = placed.closed.seq
-        changes.moved.set(open.row.id, open)
-        for (const event of placed.events) changes.index(open.row.id, event)
+        const placed = place(entry.events, run.position)
+        run.position = placed
+        run.closedSeq = placed.closed?.seq ?? null
+        changes.move(run)
+        for (const event of placed.events) changes.index(run.id, event)
       }
-      return { _tag: "Appended", lastSeq: open.position.lastSeq, due: open.position.dueSeq > 0 }
+      return { _tag: "Appended", lastSeq: run.position.lastSeq, due: run.position.dueSeq > 0 }
     })
     yield* changes.write(connection)
     return receipts
@@ -181,7 +165,7 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
     history: (runId) =>
       withConnection((connection) =>
         Effect.flatMap(
-          run<EventRow>(
+          execute<EventRow>(
             connection,
             "SELECT seq, kind, body, payload FROM holdfast_events WHERE run = (SELECT id FROM holdfast_runs WHERE run_id = ?) ORDER BY seq",
             [runId]
@@ -193,7 +177,7 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
     latest: (workflowId) =>
       withConnection((connection) =>
         Effect.flatMap(
-          run<RecordRow>(
+          execute<RecordRow>(
             connection,
             `SELECT ${recordColumns} FROM ${recordTables} WHERE r.workflow_id = ? ORDER BY r.id DESC LIMIT 1`,
             [workflowId]
@@ -205,48 +189,36 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
     closed: (runIds) =>
       withConnection((connection) =>
         Effect.flatMap(
-          selectIn<RecordRow>(
-            connection,
-            (marks) =>
-              `SELECT ${recordColumns} FROM ${recordTables} WHERE r.run_id IN (${marks}) AND r.closed_seq IS NOT NULL`,
-            runIds
-          ),
+          selectClosed(connection, runIds),
           (rows) => Effect.forEach(rows, recordOf)
         )
       ).pipe(failing("Read", "which runs have closed")),
 
     claim: ({ leaseUntil, now, worker, workflows }) =>
       transaction(Effect.fnUntraced(function*(connection) {
-        yield* run(connection, upsertLease, [worker, leaseUntil])
+        yield* execute(connection, upsertLease, [worker, leaseUntil])
         const runs: Array<OwnedRow> = []
         for (const workflow of workflows) {
           runs.push(
-            ...yield* run<OwnedRow>(
+            ...yield* execute<OwnedRow>(
               connection,
               `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1
                WHERE closed_seq IS NULL AND workflow = ?
-                 AND (owner IS NULL OR owner NOT IN (SELECT worker FROM holdfast_workers WHERE lease_until > ?))
+                 AND (owner IS NULL OR owner IN (SELECT worker FROM holdfast_workers WHERE lease_until <= ?))
                RETURNING id, run_id, workflow_id, workflow, started_at, due_seq, epoch, blocked`,
               [worker, workflow, now]
             )
           )
         }
+        yield* execute(
+          connection,
+          `DELETE FROM holdfast_workers WHERE lease_until <= ?
+             AND NOT EXISTS (SELECT 1 FROM holdfast_runs WHERE owner = worker AND closed_seq IS NULL)`,
+          [now]
+        )
         const ids = new Map(runs.map((row) => [row.id, row.run_id]))
-        const activities = yield* selectIn<
-          EventRow & { readonly run: number; readonly attempt: number; readonly not_before: number }
-        >(
-          connection,
-          (marks) =>
-            `SELECT a.run, a.attempt, a.not_before, e.seq, e.kind, e.body, e.payload
-             FROM holdfast_activities a JOIN holdfast_events e ON e.run = a.run AND e.seq = a.seq
-             WHERE a.run IN (${marks}) ORDER BY e.id`,
-          [...ids.keys()]
-        )
-        const timers = yield* selectIn<{ readonly run: number; readonly command: number; readonly fire_at: number }>(
-          connection,
-          (marks) => `SELECT run, command, fire_at FROM holdfast_timers WHERE run IN (${marks}) ORDER BY fire_at`,
-          [...ids.keys()]
-        )
+        const activities = yield* selectActivities(connection, [...ids.keys()])
+        const timers = yield* selectTimers(connection, [...ids.keys()])
         return {
           runs: runs.map((row) => ({
             runId: row.run_id,
@@ -275,7 +247,7 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
       })).pipe(failing("Write", "a claim of runs")),
 
     heartbeat: (worker, leaseUntil) =>
-      transaction((connection) => run(connection, upsertLease, [worker, leaseUntil])).pipe(
+      transaction((connection) => execute(connection, upsertLease, [worker, leaseUntil])).pipe(
         failing("Write", "a heartbeat"),
         Effect.asVoid
       ),
@@ -283,102 +255,53 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
     release: (worker) =>
       transaction((connection) =>
         Effect.zipRight(
-          run(connection, "UPDATE holdfast_runs SET owner = NULL WHERE owner = ? AND closed_seq IS NULL", [worker]),
-          run(connection, "DELETE FROM holdfast_workers WHERE worker = ?", [worker])
+          execute(connection, "UPDATE holdfast_runs SET owner = NULL WHERE owner = ? AND closed_seq IS NULL", [worker]),
+          execute(connection, "DELETE FROM holdfast_workers WHERE worker = ?", [worker])
         )
       ).pipe(failing("Write", "a worker's release"), Effect.asVoid),
 
     version: withConnection((connection) =>
       Effect.map(
-        run<{ readonly data_version: number }>(connection, "PRAGMA data_version"),
+        execute<{ readonly data_version: number }>(connection, "PRAGMA data_version"),
         (rows) => rows[0]?.data_version
       )
     ).pipe(failing("Read", "its version"), Effect.withTracerEnabled(false))
   }
 })
 
-/** Everything that the appends of one transaction change, statement by statement. */
-class Changes {
-  readonly blocked: Array<readonly [reason: string | null, run: number]> = []
-  readonly moved = new Map<number, Open>()
-  private readonly events: Array<readonly [run: number, event: Event]> = []
-  private readonly activities = new Map<string, ReadonlyArray<Value>>()
-  private readonly attempts: Array<ReadonlyArray<Value>> = []
-  private readonly endedActivities: Array<readonly [run: number, command: number]> = []
-  private readonly timers = new Map<string, ReadonlyArray<Value>>()
-  private readonly endedTimers: Array<readonly [run: number, command: number]> = []
+const insertRuns = overRows<{ readonly id: number; readonly run_id: string }>(
+  8,
+  (rows) =>
+    `INSERT INTO holdfast_runs (run_id, workflow_id, workflow, started_at, last_seq, due_seq, owner, epoch)
+     VALUES ${rows} RETURNING id, run_id`
+)
 
-  index(run: number, event: Event): void {
-    this.events.push([run, event])
-    switch (event._tag) {
-      case "ActivityScheduled":
-        this.activities.set(`${run}/${event.command}`, [run, event.command, event.seq, 1, 0])
-        break
-      case "AttemptFailed":
-        this.attempts.push([event.attempt + 1, event.retryAt, run, event.target])
-        break
-      case "ActivityCancelled":
-      case "ActivityCompleted":
-      case "ActivityFailed":
-        // What begins and ends in one transaction is never in the index.
-        if (!this.activities.delete(`${run}/${event.target}`)) this.endedActivities.push([run, event.target])
-        break
-      case "TimerStarted":
-        this.timers.set(`${run}/${event.command}`, [run, event.command, event.fireAt])
-        break
-      case "TimerCancelled":
-      case "TimerFired":
-        if (!this.timers.delete(`${run}/${event.target}`)) this.endedTimers.push([run, event.target])
-        break
-    }
-  }
+const selectByWorkflowId = overValues<RecordRow>((ids) =>
+  `SELECT ${recordColumns} FROM ${recordTables} WHERE r.workflow_id IN (VALUES ${ids}) ORDER BY r.id`
+)
 
-  readonly write = Effect.fnUntraced(function*(this: Changes, connection: Connection) {
-    const moved = [...this.moved.values()]
-    const closed = moved.filter((open) => open.closedSeq !== null).map((open) => open.row.id)
-    yield* insertEvents(connection, this.events)
-    yield* insertRows(
-      connection,
-      "holdfast_activities (run, command, seq, attempt, not_before)",
-      [...this.activities.values()]
-    )
-    yield* insertRows(connection, "holdfast_timers (run, command, fire_at)", [...this.timers.values()])
-    for (const attempt of this.attempts) {
-      yield* run(
-        connection,
-        "UPDATE holdfast_activities SET attempt = ?, not_before = ? WHERE run = ? AND command = ?",
-        attempt
-      )
-    }
-    yield* deleteKeys(connection, "holdfast_activities", this.endedActivities)
-    yield* deleteKeys(connection, "holdfast_timers", this.endedTimers)
-    yield* selectIn(connection, (marks) => `DELETE FROM holdfast_activities WHERE run IN (${marks})`, closed)
-    yield* selectIn(connection, (marks) => `DELETE FROM holdfast_timers WHERE run IN (${marks})`, closed)
-    for (const { closedSeq, position, row } of moved) {
-      yield* run(
-        connection,
-        "UPDATE holdfast_runs SET last_seq = ?, due_seq = ?, closed_seq = ? WHERE id = ?",
-        [position.lastSeq, position.dueSeq, closedSeq, row.id]
-      )
-    }
-    for (const row of this.blocked) {
-      yield* run(connection, "UPDATE holdfast_runs SET blocked = ? WHERE id = ?", row)
-    }
-  })
-}
+const selectClosed = overValues<RecordRow>((ids) =>
+  `SELECT ${recordColumns} FROM ${recordTables} WHERE r.run_id IN (VALUES ${ids}) AND r.closed_seq IS NOT NULL`
+)
+
+const selectOwned = overValues<OwnedRow>((ids) =>
+  `SELECT id, run_id, last_seq, due_seq, owner, epoch, closed_seq FROM holdfast_runs WHERE run_id IN (VALUES ${ids})`
+)
+
+const selectActivities = overValues<
+  EventRow & { readonly run: number; readonly attempt: number; readonly not_before: number }
+>((runs) =>
+  `SELECT a.run, a.attempt, a.not_before, e.seq, e.kind, e.body, e.payload
+   FROM holdfast_activities a JOIN holdfast_events e ON e.run = a.run AND e.seq = a.seq
+   WHERE a.run IN (VALUES ${runs}) ORDER BY e.id`
+)
+
+const selectTimers = overValues<{ readonly run: number; readonly command: number; readonly fire_at: number }>((runs) =>
+  `SELECT run, command, fire_at FROM holdfast_timers WHERE run IN (VALUES ${runs}) ORDER BY fire_at`
+)
 
 const upsertLease =
   "INSERT INTO holdfast_workers (worker, lease_until) VALUES (?, ?) ON CONFLICT (worker) DO UPDATE SET lease_until = excluded.lease_until"
-
-const run = <A = unknown>(connection: Connection, statement: string, values: ReadonlyArray<Value> = []) =>
-  connection.execute(statement, values, undefined) as Effect.Effect<ReadonlyArray<A>, SqlError>
-
-const insertEvents = (connection: Connection, events: ReadonlyArray<readonly [run: number, event: Event]>) =>
-  insertRows(
-    connection,
-    "holdfast_events (run, seq, kind, body, payload)",
-    events.map(([run, event]) => rowOf(run, event))
-  )
 
 const recordOf = (row: RecordRow): Effect.Effect<RunRecord, JournalError> => {
   const record = {

@@ -1,37 +1,18 @@
 /**
- * One worker: what it owns, and the turns it takes.
- *
- * Three fibers and two queues: the pump takes the turns of runs that something has arrived for; the claimer becomes the
- * owner of runs that have none; the heart keeps the lease. Timers and attempts have fibers of their own.
- *
- * A run has one turn out at a time. What arrives while its turn is being committed waits for the next one:
- *
- * ```text
- *   idle ──arrival──▶ turn ──▶ committing ──receipt──▶ idle
- *    │  ▲                │            │
- *    │  └── loading ◀────┼── evicted  └─ Stale: given up
- *    │                   └─ fault ──▶ blocked: arrivals go to the journal, no turn is taken
- * ```
+ * One worker of a journal: it becomes the owner of runs, keeps its lease, and gives all up when it ends. What it does with
+ * its runs is in `runs.ts`.
  */
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as Runtime from "effect/Runtime"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { reader } from "../../InvalidOptions.js"
 import type { Engine, Options } from "../Engine.js"
-import type { Arrival, Command, Event, Unplaced } from "../Event.js"
-import { type Entry, Journal, type OwnedRun, type Receipt } from "../Journal.js"
-import type { JournalError, NondeterminismError } from "../WorkflowError.js"
-import { attempts } from "./attempts.js"
-import { DueQueue } from "./dueQueue.js"
-import { Execution, type Program } from "./execution.js"
-import { isLive } from "./liveClock.js"
-import { replay } from "./replay.js"
+import { Journal } from "../Journal.js"
+import type { JournalError } from "../WorkflowError.js"
+import type { Program } from "./execution.js"
 import { makeRunId } from "./runId.js"
+import { runs as makeRuns } from "./runs.js"
 import { SharedClock } from "./watcher.js"
 
 export interface WorkflowRegistration {
@@ -39,332 +20,51 @@ export interface WorkflowRegistration {
   readonly program: Program
 }
 
-/** A run that this worker owns. */
-interface Owned extends Omit<OwnedRun, "blocked"> {
-  /** The journal says that it is blocked. */
-  blocked: boolean
-  state: "idle" | "loading" | "committing" | "blocked"
-  execution: Execution | undefined
-  /** The number up to which every arrival in the journal has been consumed. */
-  upTo: number
-  /** Arrivals that are in the journal and wait for a turn. */
-  placed: ReadonlyArray<Arrival>
-  /** Arrivals that will be written with the turn that consumes them. */
-  inbox: Array<Unplaced<Arrival>>
-}
-
 export const worker = (
   options: Options
 ): Effect.Effect<Context.Tag.Service<Engine>, JournalError, Journal | Scope.Scope> =>
   Effect.gen(function*() {
+    const { lease, ...settings } = read(options)
     const journal = yield* Journal
     const { store } = journal
-    const runtime = yield* Effect.runtime()
-    const clock = yield* Effect.clock
     const shared = yield* SharedClock
-    const settings = read(options)
-    const workerId = `worker-${yield* makeRunId(clock.unsafeCurrentTimeMillis())}`
+    const workerId = `worker-${yield* makeRunId(shared.unsafeCurrentTimeMillis())}`
+    const programs = new Map<string, Program>()
+    const claimNeeded = yield* Effect.makeLatch(false)
     /** A store that no other process can open needs no lease. */
     const leased = (yield* store.version) !== undefined
+    const leaseUntil = () => leased ? shared.unsafeCurrentTimeMillis() + lease : Infinity
 
-    const programs = new Map<string, Program>()
-    const runs = new Map<string, Owned>()
-    /** Runs whose execution is in memory, those that waited longest first. */
-    const resident = new Set<Owned>()
-    const blocked = new Map<string, NondeterminismError>()
-    const ready = new Set<Owned>()
-    const somethingReady = yield* Effect.makeLatch(false)
-    const claimNeeded = yield* Effect.makeLatch(false)
-    let committing = 0
-    const quiet = yield* Effect.makeLatch(true)
-
-    const fork = (effect: Effect.Effect<void>): Fiber.RuntimeFiber<void> => Runtime.runFork(runtime)(effect)
-
-    const wake = (run: Owned): void => {
-      ready.add(run)
-      somethingReady.unsafeOpen()
-    }
-
-    // --- writing
-
-    const commit = (entry: Entry, onReceipt: (receipt: Exclude<Receipt, { readonly _tag: "Stale" }>) => void): void => {
-      if (committing++ === 0) quiet.unsafeClose()
-      const settled = () => {
-        if (--committing === 0) quiet.unsafeOpen()
-      }
-      const write = (failures: number): void =>
-        journal.unsafeCommit(entry, (exit) => {
-          if (Exit.isSuccess(exit)) {
-            settled()
-            if (exit.value._tag !== "Stale") onReceipt(exit.value)
-            else {
-              const run = runs.get(entry.runId)
-              if (run !== undefined) giveUp(run)
-            }
-            return
-          }
-          // What is not written has not happened: nothing goes on until it is.
-          fork(
-            Effect.logWarning(`holdfast: run ${entry.runId} waits, since its journal cannot be written`, exit.cause)
-              .pipe(
-                Effect.zipRight(Effect.sleep(Math.min(100 * 2 ** failures, 5_000))),
-                Effect.zipRight(Effect.sync(() => write(failures + 1)))
-              )
-          )
-        })
-      write(0)
-    }
-
-    const append = (run: Owned, events: ReadonlyArray<Unplaced<Event>>, then: () => void = () => {}): void =>
-      commit({ _tag: "Append", runId: run.runId, worker: workerId, epoch: run.epoch, events }, then)
-
-    // --- runs
-
-    const own = (owned: OwnedRun): Owned => {
-      const lost = runs.get(owned.runId)
-      if (lost !== undefined) giveUp(lost)
-      const run: Owned = { ...owned, state: "idle", execution: undefined, upTo: 0, placed: [], inbox: [] }
-      runs.set(run.runId, run)
-      return run
-    }
-
-    const unload = (run: Owned): void => {
-      run.execution?.drop()
-      run.execution = undefined
-      resident.delete(run)
-    }
-
-    /** Forgets a run: it has closed, or somebody else owns it. */
-    const giveUp = (run: Owned): void => {
-      unload(run)
-      runs.delete(run.runId)
-      ready.delete(run)
-      blocked.delete(run.runId)
-      tasks.cancelRun(run.runId)
-    }
-
-    const deliver = (runId: string, arrival: Unplaced<Arrival>): void => {
-      const run = runs.get(runId)
-      if (run === undefined) return
-      // No turn will consume it soon, so it goes to the journal alone.
-      if (run.state === "blocked") append(run, [arrival])
-      else {
-        run.inbox.push(arrival)
-        wake(run)
-      }
-    }
-
-    const block = (run: Owned, error: NondeterminismError): void => {
-      unload(run)
-      run.state = "blocked"
-      run.blocked = true
-      blocked.set(run.runId, error)
-      fork(Effect.logError("holdfast: a run is blocked", error))
-      const arrivals = run.inbox
-      run.inbox = []
-      run.placed = []
-      note(run, error.message)
-      if (arrivals.length > 0) append(run, arrivals)
-    }
-
-    const unblock = (run: Owned): void => {
-      run.blocked = false
-      blocked.delete(run.runId)
-      note(run, undefined)
-    }
-
-    /** Tells clients why a run does not go on, or that it does again. */
-    const note = (run: Owned, reason: string | undefined): void =>
-      commit({ _tag: "Block", runId: run.runId, worker: workerId, epoch: run.epoch, reason }, () => {})
-
-    const newExecution = (run: Owned, program: Program): Execution => {
-      const { runId, startedAt, workflow, workflowId } = run
-      const execution = new Execution({
-        info: { workflow, workflowId, runId, startedAt },
-        program,
-        runtime,
-        opBudget: settings.opBudget,
-        strictness: settings.strictness,
-        onFault: (error) => {
-          // While a turn is being committed, its receipt finds the fault.
-          if (run.state === "idle" && run.execution === execution) block(run, error)
-        }
-      })
-      run.execution = execution
-      resident.add(run)
-      return execution
-    }
-
-    const load = (run: Owned, program: Program): void => {
-      run.state = "loading"
-      fork(
-        store.history(run.runId).pipe(
-          Effect.tapError((error) => Effect.logWarning(`holdfast: run ${run.runId} waits for its history`, error)),
-          Effect.retry(Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("5 seconds"))),
-          Effect.matchCause({
-            onFailure: () => {},
-            onSuccess: (history) => {
-              if (runs.get(run.runId) !== run) return
-              const execution = newExecution(run, program)
-              run.placed = replay(execution, history)
-              run.upTo = history.length
-              run.state = "idle"
-              if (execution.fault !== undefined) block(run, execution.fault)
-              else {
-                if (run.blocked) unblock(run)
-                if (run.placed.length + run.inbox.length > 0) wake(run)
-              }
-            }
-          })
-        )
-      )
-    }
-
-    const takeTurn = (run: Owned, now: number): void => {
-      const program = programs.get(run.workflow)
-      if (run.state !== "idle" || program === undefined) return
-      const { execution } = run
-      if (execution === undefined) return load(run, program)
-      if (run.placed.length + run.inbox.length === 0) return
-      const arrivals = run.inbox
-      const commands = execution.turn(now, [...run.placed, ...arrivals])
-      if (execution.fault !== undefined) return block(run, execution.fault)
-      run.inbox = []
-      run.placed = []
-      run.state = "committing"
-      const turn = { _tag: "TurnTaken" as const, at: execution.now, upTo: run.upTo, carried: arrivals.length }
-      commit(
-        {
-          _tag: "Append",
-          runId: run.runId,
-          worker: workerId,
-          epoch: run.epoch,
-          events: [...arrivals, turn, ...commands]
-        },
-        (receipt) => {
-          if (receipt._tag !== "Appended" || runs.get(run.runId) !== run) return
-          run.state = "idle"
-          run.upTo = receipt.lastSeq
-          for (const print of execution.takePrints()) print()
-          if (execution.closed !== undefined) return giveUp(run)
-          dispatch(run, execution, commands)
-          // Somebody else has written to the run in the meantime, and the journal tells what and where; or its code has
-          // been replaced.
-          if (receipt.due || programs.get(run.workflow) !== program) unload(run)
-          if (execution.fault !== undefined) block(run, execution.fault)
-          else if (receipt.due || run.inbox.length > 0) wake(run)
-          else rest(run)
-        }
-      )
-    }
-
-    /** Keeps the number of runs in memory bounded. */
-    const rest = (run: Owned): void => {
-      resident.delete(run)
-      resident.add(run)
-      for (const oldest of resident) {
-        if (resident.size <= settings.residentRuns) return
-        if (oldest.state === "idle" && oldest.inbox.length + oldest.placed.length === 0) unload(oldest)
-      }
-    }
-
-    // --- what commands do
-
-    const timers = yield* DueQueue.make<{ readonly runId: string; readonly command: number }>(
-      ({ command, runId }, at) => deliver(runId, { _tag: "TimerFired", target: command, at })
-    )
-
-    const tasks = yield* attempts({
-      concurrency: settings.activityConcurrency,
-      gracePeriod: isLive(clock) ? settings.gracePeriod : Duration.zero,
-      onEnd: deliver,
-      onRetry: (runId, event, recorded) => {
-        const run = runs.get(runId)
-        if (run !== undefined) append(run, [event], recorded)
-      }
-    })
-
-    const timerKey = (runId: string, command: number) => `${runId}/${command}`
-
-    const dispatch = (run: Owned, execution: Execution, commands: ReadonlyArray<Unplaced<Command>>): void => {
-      const abandoned = new Set(commands.map((command) => "target" in command ? command.target : undefined))
-      for (const command of commands) {
-        switch (command._tag) {
-          case "ActivityScheduled":
-            if (!abandoned.has(command.command)) tasks.start({ run: execution.info, scheduled: command, attempt: 1 })
-            break
-          case "ActivityCancelled":
-            tasks.cancel(run.runId, command.target)
-            break
-          case "TimerStarted":
-            if (!abandoned.has(command.command)) {
-              timers.add(timerKey(run.runId, command.command), command.fireAt, {
-                runId: run.runId,
-                command: command.command
-              })
-            }
-            break
-          case "TimerCancelled":
-            timers.cancel(timerKey(run.runId, command.target))
-            break
-        }
-      }
-    }
-
-    // --- duties
-
-    // Runs last, once nothing claims, beats or takes turns any more: what is under way is committed, then all is released.
+    // A scope closes from its end: first nothing claims, beats or takes turns any more, then what is under way is
+    // committed, then all is released.
     yield* Effect.addFinalizer(() =>
-      quiet.await.pipe(
+      runs.quiet.pipe(
         // A journal that cannot be written must not hold up the end of the process.
         Effect.raceFirst(shared.sleep(settings.gracePeriod)),
         Effect.zipRight(store.release(workerId)),
         Effect.catchAll((error) =>
           Effect.logWarning("holdfast: the runs could not be released; their lease will end", error)
         ),
-        Effect.zipRight(Effect.sync(() => {
-          for (const run of runs.values()) unload(run)
-          runs.clear()
-        })),
+        Effect.zipRight(Effect.sync(runs.clear)),
         Effect.interruptible
       )
     )
-
-    const pump = Effect.flatMap(somethingReady.await, () =>
-      Effect.sync(() => {
-        somethingReady.unsafeClose()
-        const now = clock.unsafeCurrentTimeMillis()
-        const turn = [...ready]
-        ready.clear()
-        for (const run of turn) takeTurn(run, now)
-      }))
-    yield* pump.pipe(Effect.forever, Effect.interruptible, Effect.forkScoped)
-
-    const leaseUntil = () => leased ? shared.unsafeCurrentTimeMillis() + settings.lease : Infinity
+    const runs = yield* makeRuns({ ...settings, journal, workerId, programs })
 
     const claim = Effect.suspend(() => {
       claimNeeded.unsafeClose()
-      const now = shared.unsafeCurrentTimeMillis()
-      return store.claim({ worker: workerId, workflows: [...programs.keys()], now, leaseUntil: leaseUntil() })
+      return store.claim({
+        worker: workerId,
+        workflows: [...programs.keys()],
+        now: shared.unsafeCurrentTimeMillis(),
+        leaseUntil: leaseUntil()
+      })
     }).pipe(
-      Effect.map((claimed) => {
-        for (const owned of claimed.runs) {
-          const run = own(owned)
-          // A blocked run is tried again at once: the code may have been mended.
-          if (owned.due || owned.blocked) wake(run)
-        }
-        for (const { attempt, notBefore, runId, scheduled } of claimed.activities) {
-          const run = runs.get(runId)!
-          tasks.start({ run, scheduled, attempt }, notBefore)
-        }
-        for (const { command, fireAt, runId } of claimed.timers) {
-          timers.add(timerKey(runId, command), fireAt, { runId, command })
-        }
-      }),
+      Effect.map(runs.take),
       Effect.catchAll((error) =>
-        Effect.zipRight(
-          Effect.logWarning("holdfast: claiming runs failed, and is tried again", error),
-          Effect.sync(() => claimNeeded.unsafeOpen()).pipe(Effect.delay("1 second"))
+        Effect.logWarning("holdfast: claiming runs failed, and is tried again", error).pipe(
+          Effect.zipRight(shared.sleep(Duration.seconds(1))),
+          Effect.zipRight(Effect.sync(() => claimNeeded.unsafeOpen()))
         )
       )
     )
@@ -372,7 +72,7 @@ export const worker = (
 
     if (leased) {
       yield* store.heartbeat(workerId, leaseUntil())
-      yield* shared.sleep(Duration.millis(settings.lease / 3)).pipe(
+      yield* shared.sleep(Duration.millis(lease / 3)).pipe(
         Effect.zipRight(Effect.suspend(() => store.heartbeat(workerId, leaseUntil()))),
         Effect.catchAll((error) => Effect.logWarning("holdfast: a heartbeat failed, and is tried again", error)),
         // Runs of workers that have died are found when their lease is over, which nobody announces.
@@ -386,20 +86,13 @@ export const worker = (
     yield* journal.attach({
       worker: workerId,
       takes: (workflow) => programs.has(workflow),
-      onStarted: (owned, payload) => {
-        const run = own(owned)
-        run.upTo = 1
-        run.placed = [{ _tag: "RunStarted", seq: 1, at: owned.startedAt, payload }]
-        const program = programs.get(run.workflow)
-        if (program !== undefined) newExecution(run, program)
-        wake(run)
-      },
+      onStarted: runs.begin,
       onForeignWrite: () => claimNeeded.unsafeOpen()
     })
 
     return {
       workerId,
-      blocked: Effect.sync(() => [...blocked.values()]),
+      blocked: Effect.sync(runs.blocked),
       addWorkflow: ({ name, program }) =>
         Effect.acquireRelease(
           Effect.sync(() => {
@@ -407,20 +100,16 @@ export const worker = (
               reader("Workflow.toLayer").refuse("name", name, "a name that no other workflow of this engine has")
             }
             programs.set(name, program)
-            for (const run of runs.values()) {
-              if (run.workflow !== name) continue
-              if (run.state === "blocked") run.state = "idle"
-              wake(run)
-            }
+            runs.onProgram(name)
             claimNeeded.unsafeOpen()
           }),
           () =>
             Effect.sync(() => {
               programs.delete(name)
-              for (const run of runs.values()) if (run.workflow === name && run.state === "idle") unload(run)
+              runs.onProgramGone(name)
             })
         ),
-      addActivity: tasks.add
+      addActivity: runs.addActivity
     }
   })
 

@@ -1,0 +1,377 @@
+/**
+ * The runs that a worker owns, and the turns it takes for them.
+ *
+ * A run has one turn out at a time. What arrives while its turn is being committed waits for the next one:
+ *
+ * ```text
+ *   idle ──arrival──▶ turn ──▶ committing ──receipt──▶ idle
+ *    │  ▲                │            │
+ *    │  └── loading ◀────┼── evicted  └─ Stale: given up
+ *    │                   └─ fault ──▶ blocked: arrivals go to the journal, no turn is taken
+ * ```
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Runtime from "effect/Runtime"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type { Arrival, Command, Event, Unplaced } from "../Event.js"
+import type { Claimed, Entry, Journal, OwnedRun, Receipt } from "../Journal.js"
+import type { NondeterminismError } from "../WorkflowError.js"
+import { type Attempts, attempts } from "./attempts.js"
+import { DueQueue } from "./dueQueue.js"
+import { Execution, type Program, type Strictness } from "./execution.js"
+import { isLive } from "./liveClock.js"
+import { replay } from "./replay.js"
+
+/** A run that this worker owns. */
+interface Owned extends Omit<OwnedRun, "blocked"> {
+  /** The journal says that it is blocked. */
+  blocked: boolean
+  state: "idle" | "loading" | "committing" | "blocked"
+  execution: Execution | undefined
+  /** The number up to which every arrival in the journal has been consumed. */
+  upTo: number
+  /** Arrivals that are in the journal and wait for a turn. */
+  placed: ReadonlyArray<Arrival>
+  /** Arrivals that will be written with the turn that consumes them. */
+  inbox: Array<Unplaced<Arrival>>
+}
+
+export interface RunsOptions {
+  readonly journal: Journal["Type"]
+  readonly workerId: string
+  /** The workflows that this worker has the code of, by name. */
+  readonly programs: ReadonlyMap<string, Program>
+  readonly opBudget: number
+  readonly strictness: Strictness
+  readonly residentRuns: number
+  readonly activityConcurrency: number
+  readonly gracePeriod: Duration.Duration
+}
+
+export interface Runs {
+  /** Goes on with runs that it has become the owner of. */
+  readonly take: (claimed: Claimed) => void
+  /** Goes on with a run that has just been started here. */
+  readonly begin: (run: OwnedRun, payload: string | null) => void
+  /** The code of a workflow has come, or come back: its runs are looked at again. */
+  readonly onProgram: (workflow: string) => void
+  /** The code of a workflow has gone: its runs leave memory. */
+  readonly onProgramGone: (workflow: string) => void
+  readonly blocked: () => ReadonlyArray<NondeterminismError>
+  readonly addActivity: Attempts["add"]
+  /** Waits until nothing is being written. */
+  readonly quiet: Effect.Effect<void>
+  /** Forgets them all. */
+  readonly clear: () => void
+}
+
+/** Takes turns, fires timers and runs activities for as long as the scope lives. */
+export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { journal, programs, workerId } = options
+    const { store } = journal
+    const runtime = yield* Effect.runtime()
+    const clock: Clock.Clock = yield* Effect.clock
+
+    const owned = new Map<string, Owned>()
+    /** Runs whose execution is in memory, those that waited longest first. */
+    const resident = new Set<Owned>()
+    const blocked = new Map<string, NondeterminismError>()
+    const ready = new Set<Owned>()
+    const somethingReady = yield* Effect.makeLatch(false)
+    let committing = 0
+    const quiet = yield* Effect.makeLatch(true)
+
+    const fork = (effect: Effect.Effect<void>): Fiber.RuntimeFiber<void> => Runtime.runFork(runtime)(effect)
+
+    const wake = (run: Owned): void => {
+      ready.add(run)
+      somethingReady.unsafeOpen()
+    }
+
+    // --- writing
+
+    const commit = (entry: Entry, onReceipt: (receipt: Exclude<Receipt, { readonly _tag: "Stale" }>) => void): void => {
+      if (committing++ === 0) quiet.unsafeClose()
+      const settled = () => {
+        if (--committing === 0) quiet.unsafeOpen()
+      }
+      const write = (failures: number): void =>
+        journal.unsafeCommit(entry, (exit) => {
+          if (Exit.isSuccess(exit)) {
+            settled()
+            if (exit.value._tag !== "Stale") onReceipt(exit.value)
+            else {
+              const run = owned.get(entry.runId)
+              if (run !== undefined) giveUp(run)
+            }
+            return
+          }
+          // What is not written has not happened: nothing goes on until it is.
+          fork(
+            Effect.logWarning(`holdfast: run ${entry.runId} waits, since its journal cannot be written`, exit.cause)
+              .pipe(
+                Effect.zipRight(Effect.sleep(Math.min(100 * 2 ** failures, 5_000))),
+                Effect.zipRight(Effect.sync(() => write(failures + 1)))
+              )
+          )
+        })
+      write(0)
+    }
+
+    const append = (run: Owned, events: ReadonlyArray<Unplaced<Event>>, then: () => void = () => {}): void =>
+      commit({ _tag: "Append", runId: run.runId, worker: workerId, epoch: run.epoch, events }, then)
+
+    // --- runs
+
+    const own = (claimed: OwnedRun): Owned => {
+      const lost = owned.get(claimed.runId)
+      if (lost !== undefined) giveUp(lost)
+      const run: Owned = { ...claimed, state: "idle", execution: undefined, upTo: 0, placed: [], inbox: [] }
+      owned.set(run.runId, run)
+      return run
+    }
+
+    const unload = (run: Owned): void => {
+      run.execution?.drop()
+      run.execution = undefined
+      resident.delete(run)
+    }
+
+    /** Forgets a run: it has closed, or somebody else owns it. */
+    const giveUp = (run: Owned): void => {
+      unload(run)
+      owned.delete(run.runId)
+      ready.delete(run)
+      blocked.delete(run.runId)
+      tasks.cancelRun(run.runId)
+    }
+
+    const deliver = (runId: string, arrival: Unplaced<Arrival>): void => {
+      const run = owned.get(runId)
+      if (run === undefined) return
+      // No turn will consume it soon, so it goes to the journal alone.
+      if (run.state === "blocked") append(run, [arrival])
+      else {
+        run.inbox.push(arrival)
+        wake(run)
+      }
+    }
+
+    const block = (run: Owned, error: NondeterminismError): void => {
+      unload(run)
+      run.state = "blocked"
+      run.blocked = true
+      blocked.set(run.runId, error)
+      fork(Effect.logError("holdfast: a run is blocked", error))
+      const arrivals = run.inbox
+      run.inbox = []
+      run.placed = []
+      note(run, error.message)
+      if (arrivals.length > 0) append(run, arrivals)
+    }
+
+    const unblock = (run: Owned): void => {
+      run.blocked = false
+      blocked.delete(run.runId)
+      note(run, undefined)
+    }
+
+    /** Tells clients why a run does not go on, or that it does again. */
+    const note = (run: Owned, reason: string | undefined): void =>
+      commit({ _tag: "Block", runId: run.runId, worker: workerId, epoch: run.epoch, reason }, () => {})
+
+    const newExecution = (run: Owned, program: Program): Execution => {
+      const { runId, startedAt, workflow, workflowId } = run
+      const execution = new Execution({
+        info: { workflow, workflowId, runId, startedAt },
+        program,
+        runtime,
+        opBudget: options.opBudget,
+        strictness: options.strictness,
+        onFault: (error) => {
+          // While a turn is being committed, its receipt finds the fault.
+          if (run.state === "idle" && run.execution === execution) block(run, error)
+        }
+      })
+      run.execution = execution
+      resident.add(run)
+      return execution
+    }
+
+    const load = (run: Owned, program: Program): void => {
+      run.state = "loading"
+      fork(
+        store.history(run.runId).pipe(
+          Effect.tapError((error) => Effect.logWarning(`holdfast: run ${run.runId} waits for its history`, error)),
+          Effect.retry(Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("5 seconds"))),
+          Effect.matchCause({
+            onFailure: () => {},
+            onSuccess: (history) => {
+              if (owned.get(run.runId) !== run) return
+              const execution = newExecution(run, program)
+              run.placed = replay(execution, history)
+              run.upTo = history.length
+              run.state = "idle"
+              if (execution.fault !== undefined) block(run, execution.fault)
+              else {
+                if (run.blocked) unblock(run)
+                if (run.placed.length + run.inbox.length > 0) wake(run)
+              }
+            }
+          })
+        )
+      )
+    }
+
+    const takeTurn = (run: Owned, now: number): void => {
+      const program = programs.get(run.workflow)
+      if (run.state !== "idle" || program === undefined) return
+      const { execution } = run
+      if (execution === undefined) return load(run, program)
+      if (run.placed.length + run.inbox.length === 0) return
+      const arrivals = run.inbox
+      const commands = execution.turn(now, [...run.placed, ...arrivals])
+      if (execution.fault !== undefined) return block(run, execution.fault)
+      run.inbox = []
+      run.placed = []
+      run.state = "committing"
+      const turn = { _tag: "TurnTaken" as const, at: execution.now, upTo: run.upTo, carried: arrivals.length }
+      commit(
+        {
+          _tag: "Append",
+          runId: run.runId,
+          worker: workerId,
+          epoch: run.epoch,
+          events: [...arrivals, turn, ...commands]
+        },
+        (receipt) => {
+          if (receipt._tag !== "Appended" || owned.get(run.runId) !== run) return
+          run.state = "idle"
+          run.upTo = receipt.lastSeq
+          for (const print of execution.takePrints()) print()
+          if (execution.closed !== undefined) return giveUp(run)
+          dispatch(run, execution, commands)
+          // Somebody else has written to the run in the meantime, and the journal tells what and where; or its code has
+          // been replaced.
+          if (receipt.due || programs.get(run.workflow) !== program) unload(run)
+          if (execution.fault !== undefined) block(run, execution.fault)
+          else if (receipt.due || run.inbox.length > 0) wake(run)
+          else rest(run)
+        }
+      )
+    }
+
+    /** Keeps the number of runs in memory bounded. */
+    const rest = (run: Owned): void => {
+      resident.delete(run)
+      resident.add(run)
+      for (const oldest of resident) {
+        if (resident.size <= options.residentRuns) return
+        if (oldest.state === "idle" && oldest.inbox.length + oldest.placed.length === 0) unload(oldest)
+      }
+    }
+
+    // --- what commands do
+
+    const timers = yield* DueQueue.make<{ readonly runId: string; readonly command: number }>(
+      ({ command, runId }, at) => deliver(runId, { _tag: "TimerFired", target: command, at })
+    )
+
+    const tasks = yield* attempts({
+      concurrency: options.activityConcurrency,
+      // Under a virtual clock nobody would move it while the engine stops.
+      gracePeriod: isLive(clock) ? options.gracePeriod : Duration.zero,
+      onEnd: deliver,
+      onRetry: (runId, event, recorded) => {
+        const run = owned.get(runId)
+        if (run !== undefined) append(run, [event], recorded)
+      }
+    })
+
+    const timerKey = (runId: string, command: number) => `${runId}/${command}`
+
+    const dispatch = (run: Owned, execution: Execution, commands: ReadonlyArray<Unplaced<Command>>): void => {
+      const abandoned = new Set(commands.map((command) => "target" in command ? command.target : undefined))
+      for (const command of commands) {
+        switch (command._tag) {
+          case "ActivityScheduled":
+            if (!abandoned.has(command.command)) tasks.start({ run: execution.info, scheduled: command, attempt: 1 })
+            break
+          case "ActivityCancelled":
+            tasks.cancel(run.runId, command.target)
+            break
+          case "TimerStarted":
+            if (!abandoned.has(command.command)) {
+              timers.add(timerKey(run.runId, command.command), command.fireAt, {
+                runId: run.runId,
+                command: command.command
+              })
+            }
+            break
+          case "TimerCancelled":
+            timers.cancel(timerKey(run.runId, command.target))
+            break
+        }
+      }
+    }
+
+    yield* somethingReady.await.pipe(
+      Effect.zipRight(Effect.sync(() => {
+        somethingReady.unsafeClose()
+        const now = clock.unsafeCurrentTimeMillis()
+        const turns = [...ready]
+        ready.clear()
+        for (const run of turns) takeTurn(run, now)
+      })),
+      Effect.forever,
+      Effect.interruptible,
+      Effect.forkScoped
+    )
+
+    return {
+      take: (claimed) => {
+        for (const each of claimed.runs) {
+          const run = own(each)
+          // A blocked run is tried again at once: the code may have been mended.
+          if (run.due || run.blocked) wake(run)
+        }
+        for (const { attempt, notBefore, runId, scheduled } of claimed.activities) {
+          tasks.start({ run: owned.get(runId)!, scheduled, attempt }, notBefore)
+        }
+        for (const { command, fireAt, runId } of claimed.timers) {
+          timers.add(timerKey(runId, command), fireAt, { runId, command })
+        }
+      },
+      begin: (started, payload) => {
+        const run = own(started)
+        run.upTo = 1
+        run.placed = [{ _tag: "RunStarted", seq: 1, at: run.startedAt, payload }]
+        const program = programs.get(run.workflow)
+        if (program !== undefined) newExecution(run, program)
+        wake(run)
+      },
+      onProgram: (workflow) => {
+        for (const run of owned.values()) {
+          if (run.workflow !== workflow) continue
+          if (run.state === "blocked") run.state = "idle"
+          wake(run)
+        }
+      },
+      onProgramGone: (workflow) => {
+        for (const run of owned.values()) if (run.workflow === workflow && run.state === "idle") unload(run)
+      },
+      blocked: () => [...blocked.values()],
+      addActivity: tasks.add,
+      quiet: quiet.await,
+      clear: () => {
+        for (const run of owned.values()) unload(run)
+        owned.clear()
+      }
+    }
+  })
