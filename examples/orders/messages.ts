@@ -39,9 +39,10 @@ export const Report = Schema.Union(
   /** The request of a `Sent` has ended, one way or another. */
   Schema.TaggedStruct("Settled", {}),
   /** A request is about to be repeated by the retry inside the call. */
-  Schema.TaggedStruct("Retrying", { rule: Schema.String }),
-  /** The call has failed for good, or the breaker has not let it pass. The activity's retry policy goes on. */
-  Schema.TaggedStruct("GaveUp", { reason: Schema.String }),
+  Schema.TaggedStruct("Retrying", {}),
+  /** The call has failed in spite of its retries: it is for the activity's own policy now. */
+  Schema.TaggedStruct("GaveUp", {}),
+  /** The breaker has not let the call pass: the same. */
   Schema.TaggedStruct("Rejected", {}),
   /** The circuit breaker has changed its state. */
   Schema.TaggedStruct("Breaker", { state: Schema.Literal("Closed", "Open", "HalfOpen") })

@@ -5,13 +5,13 @@
  * five calls in a row have failed in spite of that, the breaker spares the service and the caller any further ones.
  */
 import { HttpClient, type HttpClientError, HttpClientRequest, HttpClientResponse } from "@effect/platform"
-import { Data, Duration, Effect, Layer, Match, type ParseResult, Queue } from "effect"
+import { Data, Duration, Effect, Layer, type ParseResult, Queue } from "effect"
 import { Timeout } from "holdfast/Call"
 import { CircuitBreaker } from "holdfast/Circuit"
 import { Backoff, Retry } from "holdfast/Schedule"
 import { say } from "./child.js"
 import { Charge, type ChargeRequest, Report } from "./messages.js"
-import { PaymentUnavailable } from "./workflow.js"
+import { PaymentRefused, PaymentUnavailable } from "./workflow.js"
 
 /** 429: the service asks for a pause. It works, so the breaker does not count this. */
 class RateLimited extends Data.TaggedError("RateLimited")<{
@@ -19,16 +19,16 @@ class RateLimited extends Data.TaggedError("RateLimited")<{
   readonly retryAfter: Duration.Duration
 }> {}
 
-/** Any other answer that is none. */
-class Refused extends Data.TaggedError("Refused")<{ readonly status: number }> {}
+/** Any other answer that is no receipt. */
+class BadStatus extends Data.TaggedError("BadStatus")<{ readonly status: number }> {}
 
-type CallError = RateLimited | Refused | Timeout.TimedOut | HttpClientError.HttpClientError | ParseResult.ParseError
+type CallError = RateLimited | BadStatus | Timeout.TimedOut | HttpClientError.HttpClientError | ParseResult.ParseError
 
 const report = say(Report)
 
 /** Worth another try: 503 and its like, a connection that was reset, an answer that did not come in time. */
 const transient = (error: CallError): boolean =>
-  error._tag === "Refused" ? error.status >= 500 : error._tag !== "RateLimited" && error._tag !== "ParseError"
+  error._tag === "BadStatus" ? error.status >= 500 : error._tag !== "RateLimited" && error._tag !== "ParseError"
 
 const retries = Retry.rules<CallError>([
   Retry.on("RateLimited", {
@@ -42,7 +42,7 @@ const retries = Retry.rules<CallError>([
     retries: 3,
     backoff: Backoff.exponential("100 millis", { cap: "2 seconds", jitter: "full" })
   })
-], { onRetry: ({ rule }) => report({ _tag: "Retrying", rule }) })
+], { onRetry: () => report({ _tag: "Retrying" }) })
 
 /** The breaker of the payment service: one for all orders of a worker. */
 export class PaymentsBreaker extends CircuitBreaker.Tag("Payments")<PaymentsBreaker>() {}
@@ -52,7 +52,7 @@ const readAnswer = (response: HttpClientResponse.HttpClientResponse): Effect.Eff
   if (status === 200) return HttpClientResponse.schemaBodyJson(Charge)(response)
   return status === 429
     ? new RateLimited({ status, retryAfter: Duration.seconds(Number(headers["retry-after"] ?? "1")) })
-    : new Refused({ status })
+    : new BadStatus({ status })
 }
 
 /** Charges a card. With the same key it may be called any number of times: the service takes the money once. */
@@ -67,16 +67,22 @@ export const charge = (service: string, request: ChargeRequest, key: string) =>
     (send) => Effect.zipRight(report({ _tag: "Sent" }), send),
     retries,
     PaymentsBreaker.protect,
-    Effect.tapError((error) =>
-      report(error._tag === "CircuitOpen" ? { _tag: "Rejected" } : { _tag: "GaveUp", reason: reasonOf(error) })
-    ),
-    Effect.mapError((error) => new PaymentUnavailable({ reason: reasonOf(error) }))
+    Effect.tapError((error) => report({ _tag: error._tag === "CircuitOpen" ? "Rejected" : "GaveUp" })),
+    Effect.mapError(toPaymentError)
   )
 
-const reasonOf = Match.type<CallError | CircuitBreaker.CircuitOpen>().pipe(
-  Match.tag("RateLimited", "Refused", ({ status }) => `status ${status}`),
-  Match.orElse(({ message }) => message)
-)
+/** What the journal gets to see of it. */
+const toPaymentError = (error: CallError | CircuitBreaker.CircuitOpen) => {
+  switch (error._tag) {
+    case "BadStatus":
+    case "RateLimited":
+      return error.status < 500 && error.status !== 429
+        ? new PaymentRefused({ status: error.status })
+        : new PaymentUnavailable({ reason: `it answers with status ${error.status}` })
+    default:
+      return new PaymentUnavailable({ reason: error.message })
+  }
+}
 
 const reportTransitions = Effect.gen(function*() {
   const breaker = yield* PaymentsBreaker

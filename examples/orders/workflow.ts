@@ -28,9 +28,19 @@ export class PaymentUnavailable extends Schema.TaggedError<PaymentUnavailable>()
   }
 }
 
+/** The payment service does not want this charge, today or tomorrow. */
+export class PaymentRefused extends Schema.TaggedError<PaymentRefused>()("PaymentRefused", { status: Schema.Int }) {
+  override get message(): string {
+    return `the payment service refuses the charge with status ${this.status}`
+  }
+}
+
+const PaymentError = Schema.Union(PaymentUnavailable, PaymentRefused)
+
 /** Goes on until it works, as no order may be lost. It is stored with each activity, and so outlives the worker. */
 const untilItWorks = RetryPolicy.make({
   retries: "unlimited",
+  nonRetryable: ["PaymentRefused"],
   backoff: Backoff.exponential("500 millis", { cap: "4 seconds", jitter: "equal" })
 })
 
@@ -44,7 +54,7 @@ export const ReserveStock = Activity.make("ReserveStock", {
 export const ChargeCard = Activity.make("ChargeCard", {
   payload: ChargeRequest,
   success: Charge,
-  error: PaymentUnavailable,
+  error: PaymentError,
   startToClose: "15 seconds",
   retry: untilItWorks
 })
@@ -59,7 +69,7 @@ export const ShipParcel = Activity.make("ShipParcel", {
 export const Order = Workflow.make("Order", {
   payload: OrderInput,
   success: Fulfilment,
-  error: PaymentUnavailable
+  error: PaymentError
 })
 
 export const OrderLive = Order.toLayer(({ cents, id, item }) =>

@@ -244,7 +244,7 @@ export const protect: {
  * ```
  *
  * @since 0.1.0
- * @category classification
+ * @category accessors
  */
 export const classify: Classify = (exit, phase) =>
   Exit.isSuccess(exit)

@@ -137,7 +137,7 @@ export interface Options<in E, out R = never> {
  * ```
  *
  * @since 0.1.0
- * @category rules
+ * @category constructors
  */
 export const on: {
   <E, E2 extends E>(refinement: (error: E) => error is E2, options: RuleOptions<E2>): Rule<E>
@@ -165,7 +165,7 @@ export const on: {
  * ```
  *
  * @since 0.1.0
- * @category rules
+ * @category constructors
  */
 export const onAny = <E>(options: RuleOptions<E>): Rule<E> =>
   rule.makeRule("Retry.onAny", matcher.all.label, matcher.all, options)
@@ -185,7 +185,7 @@ export const onAny = <E>(options: RuleOptions<E>): Rule<E> =>
  * ```
  *
  * @since 0.1.0
- * @category rules
+ * @category constructors
  */
 export const onCause = <E>(
   predicate: (cause: Cause.Cause<E>) => boolean,

@@ -25,23 +25,6 @@ import * as jsonCodec from "./internal/jsonCodec.js"
 import { Run, type RunInfo } from "./Run.js"
 import { ActivityError, RunFailed } from "./WorkflowError.js"
 
-export {
-  /**
-   * The run that a workflow's code belongs to.
-   *
-   * @since 0.1.0
-   * @category services
-   */
-  Run
-} from "./Run.js"
-export type {
-  /**
-   * @since 0.1.0
-   * @category models
-   */
-  RunInfo
-} from "./Run.js"
-
 /**
  * @since 0.1.0
  * @category type ids

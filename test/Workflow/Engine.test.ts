@@ -54,7 +54,7 @@ for (const [journal, layer] of journals.all) {
           "RunClosed"
         ])
         assert.deepStrictEqual(yield* run.poll, { _tag: "Closed", exit: Exit.succeed("charged 100 charged 101") })
-      }).pipe(Effect.provide(engine), Effect.provide(layer))
+      }).pipe(Effect.provide(Layer.provideMerge(engine, layer)))
     })
 
     it.effect("a typed failure of an activity is one of the workflow, and of its result (C8, T2, T8, D4.2.4)", () => {
@@ -67,7 +67,7 @@ for (const [journal, layer] of journals.all) {
         assert.deepStrictEqual(yield* Effect.flip(run.result), new Declined({ cents: 100 }))
         const status = yield* Client.poll(Order, "order")
         assert.deepStrictEqual(status, { _tag: "Closed", exit: Exit.fail(new Declined({ cents: 100 })) })
-      }).pipe(Effect.provide(engine), Effect.provide(layer))
+      }).pipe(Effect.provide(Layer.provideMerge(engine, layer)))
     })
 
     it.effect("a sleep of 60 days fires on time, also across a restart (D3.2, B-10)", () => {
@@ -98,7 +98,7 @@ for (const [journal, layer] of journals.all) {
         assert.isNull(fiber.unsafePoll())
         yield* TestClock.adjust(1)
         assert.strictEqual(yield* Fiber.join(fiber), "awake")
-      }).pipe(Effect.provide(engine), Effect.provide(layer))
+      }).pipe(Effect.provide(Layer.provideMerge(engine, layer)))
     })
 
     it.effect("an activity that was running when its engine stopped runs again, with the same key (B-9, D5.15, D5.19)", () =>
@@ -187,7 +187,7 @@ for (const [journal, layer] of journals.all) {
         const results = yield* Effect.fork(Effect.forEach(runs, (run) => run.result, { concurrency: 3 }))
         yield* TestClock.adjust("3 minutes")
         assert.deepStrictEqual(yield* Fiber.join(results), ["slept 3", "slept 1", "slept 2"])
-      }).pipe(Effect.provide(engine), Effect.provide(layer))
+      }).pipe(Effect.provide(Layer.provideMerge(engine, layer)))
     })
   })
 }
@@ -195,7 +195,7 @@ for (const [journal, layer] of journals.all) {
 const inMemory = <A, E>(
   live: Layer.Layer<never, never, Engine.Engine>,
   test: Effect.Effect<A, E, Engine.Engine | Client.Client | Journal.Journal>
-) => test.pipe(Effect.provide(started(live).engine), Effect.provide(Journal.layerMemory))
+) => test.pipe(Effect.provide(Layer.provideMerge(started(live).engine, Journal.layerMemory)))
 
 const order = Client.start(Order, { id: "order", payload: 100 })
 
@@ -363,7 +363,7 @@ describe("an activity", () => {
         const context = yield* Effect.context<Engine.Engine>()
         yield* Layer.build(Layer.provide(Charge.toLayer(() => Effect.succeed("late")), Layer.succeedContext(context)))
         assert.strictEqual(yield* Fiber.join(fiber), "late")
-      }).pipe(Effect.scoped, Effect.provide(engine), Effect.provide(Journal.layerMemory))
+      }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(engine, Journal.layerMemory)))
     }))
 
   it.effect("runs beside at most as many as the engine allows, in order", () =>
@@ -397,7 +397,7 @@ describe("an activity", () => {
         yield* TestClock.adjust("3 seconds")
         assert.strictEqual(yield* Fiber.join(fiber), "101,102,103,104,105")
         assert.deepStrictEqual([most, seen], [2, [101, 102, 103, 104, 105]])
-      }).pipe(Effect.provide(engine), Effect.provide(Journal.layerMemory))
+      }).pipe(Effect.provide(Layer.provideMerge(engine, Journal.layerMemory)))
     }))
 })
 
@@ -540,7 +540,7 @@ describe("an engine whose journal fails now and then", () => {
             "RunClosed"
           ])
         }
-      }).pipe(Effect.provide(engine), Effect.provide(flaky))
+      }).pipe(Effect.provide(Layer.provideMerge(engine, flaky)))
     }))
 })
 
@@ -566,7 +566,7 @@ describe("runs that leave memory", () => {
         yield* TestClock.adjust("1 minute")
         // Ten runs of four fibers each, and those of the engine itself.
         assert.isBelow(roots().size - before, 60)
-      }).pipe(Effect.provide(engine), Effect.provide(Journal.layerMemory))
+      }).pipe(Effect.provide(Layer.provideMerge(engine, Journal.layerMemory)))
       assert.isAtMost(roots().size, before)
     }))
 })

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Layer, Logger, Random, Schedule, Schema, TestClock } from "effect"
-import { Activity, Client, Engine, Journal, Workflow, type WorkflowError } from "holdfast/Workflow"
+import { Activity, Client, Engine, Journal, type Run, Workflow, type WorkflowError } from "holdfast/Workflow"
 
 const Echo = Activity.make("Echo", { payload: Schema.String, success: Schema.String })
 const EchoLive = Echo.toLayer(Effect.succeed)
@@ -10,7 +10,7 @@ const Other = Workflow.make("Other", { success: Schema.String })
 const OtherLive = Other.toLayer(() => Effect.zipRight(Effect.sleep("1 minute"), Effect.orDie(Echo.execute("other"))))
 
 /** The error that blocks a workflow with this body, while another run goes on beside it. */
-const blockedBy = <R extends Workflow.Run>(
+const blockedBy = <R extends Run.Run>(
   body: Effect.Effect<string, WorkflowError.ActivityError, R>,
   options?: Engine.Options
 ) =>

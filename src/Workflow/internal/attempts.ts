@@ -120,6 +120,7 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
           runId: run.runId,
           idempotencyKey: keyOf(task)
         },
+        // @effect-diagnostics-next-line missingEffectContext:off
         (ended) => verdictOn(task, ended)
       )
       setState({ _tag: "Running", task, fiber })

@@ -4,7 +4,7 @@
  */
 import { Cause, Clock, Duration, Effect, Exit, Fiber, Queue, Random, Schedule, Schema } from "effect"
 import * as fc from "effect/FastCheck"
-import { Activity, type Workflow, WorkflowError } from "holdfast/Workflow"
+import { Activity, type Run, type WorkflowError } from "holdfast/Workflow"
 
 export type Program =
   | { readonly _tag: "Activity"; readonly label: number; readonly input: number }
@@ -111,7 +111,7 @@ export const labels = (self: Program): ReadonlyArray<number> => {
 type Failure = Refused | WorkflowError.ActivityError | Cause.TimeoutException
 
 /** What the program does as the body of a workflow. Its value tells everything that it saw. */
-export const meaning = (self: Program): Effect.Effect<string, Failure, Workflow.Run> => {
+export const meaning = (self: Program): Effect.Effect<string, Failure, Run.Run> => {
   switch (self._tag) {
     case "Activity":
       return Effect.map(Step(self.label).execute(self.input), (result) => `${self.label}=${result}`)
