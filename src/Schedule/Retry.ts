@@ -20,12 +20,8 @@ import * as rule from "./internal/rule.js"
 
 export { CurrentAttempt, CurrentDeadline } from "./internal/current.js"
 export { isNonRetryable, nonRetryable, retryAfter, retryAfterOf } from "./internal/markers.js"
-
-/**
- * @since 0.1.0
- * @category type ids
- */
-export const RuleTypeId: typeof rule.RuleTypeId = rule.RuleTypeId
+export type { Class, Tags, WithTag } from "./internal/matcher.js"
+export { RuleTypeId } from "./internal/rule.js"
 
 /**
  * A rule for failures of calls that fail with `E`. Rules are values: keep them in a list and share the list.

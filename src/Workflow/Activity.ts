@@ -23,10 +23,11 @@ import * as RetryPolicy from "../Schedule/RetryPolicy.js"
 import { Engine } from "./Engine.js"
 import type { AttemptFailure } from "./Event.js"
 import type { AttemptEnd, AttemptInfo } from "./internal/attempt.js"
+import type { Answer } from "./internal/command.js"
 import { digest } from "./internal/digest.js"
 import { originInReplay } from "./internal/guards.js"
 import * as jsonCodec from "./internal/jsonCodec.js"
-import { type Answer, Run } from "./Run.js"
+import { Run } from "./Run.js"
 import { ActivityError } from "./WorkflowError.js"
 
 export type {

@@ -5,7 +5,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { Arrival, Command, Unplaced } from "./Event.js"
+import type { Answer, Draft } from "./internal/command.js"
 
 /**
  * Who a run is.
@@ -23,20 +23,6 @@ export interface RunInfo {
   /** When it was started, in milliseconds since the epoch. */
   readonly startedAt: number
 }
-
-/**
- * A command before the run gives it its number.
- *
- * @internal
- */
-export type Draft = Command extends infer C ? C extends Command ? Omit<Unplaced<C>, "command"> : never : never
-
-/**
- * What answers a command.
- *
- * @internal
- */
-export type Answer = Exclude<Arrival, { readonly _tag: "RunStarted" }>
 
 /**
  * The run that the current fiber belongs to. Only the body of a workflow has one.
