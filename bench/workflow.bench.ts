@@ -9,7 +9,6 @@
  */
 import { SqlClient } from "@effect/sql"
 import { SqliteClient } from "@effect/sql-sqlite-node"
-import Sqlite from "better-sqlite3"
 import { Console, Effect, Layer, Schema } from "effect"
 import { Activity, Client, Engine, Journal, Workflow } from "holdfast/Workflow"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
@@ -68,7 +67,7 @@ const measure = (concurrency: number, workflows: number) =>
       const seconds = (performance.now() - started) / 1_000
       const rows = (yield* changes) - before
       const wal = readFileSync(`${filename}-wal`)
-      const sorted = milliseconds.toSorted((a, b) => a - b)
+      const sorted = [...milliseconds].sort((a, b) => a - b)
       const percentile = (p: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))]!
       return {
         "at once": concurrency,
@@ -84,23 +83,26 @@ const measure = (concurrency: number, workflows: number) =>
   }).pipe(Effect.scoped)
 
 /** Transactions of one row each. */
-const peer = Effect.map(temporaryFolder, (folder) => {
-  const database = new Sqlite(join(folder, "peer.db"))
-  database.pragma("journal_mode = WAL")
-  database.pragma("synchronous = FULL")
-  database.exec("CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT)")
-  const insert = database.prepare("INSERT INTO rows (body) VALUES (?)")
-  const count = 2_000
-  const started = performance.now()
-  for (let i = 0; i < count; i++) insert.run("a row of about the size of an event, with a payload and a digest in it")
-  const perSecond = count / ((performance.now() - started) / 1_000)
-  database.close()
-  return Math.round(perSecond)
+const peer = Effect.gen(function*() {
+  const folder = yield* temporaryFolder
+  return yield* Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`PRAGMA synchronous = FULL`
+    yield* sql`CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT)`
+    const connection = yield* sql.reserve
+    const body = "a row of about the size of an event, with a payload and a digest in it"
+    const count = 2_000
+    const started = performance.now()
+    yield* Effect.repeatN(connection.execute("INSERT INTO rows (body) VALUES (?)", [body], undefined), count - 1)
+    return Math.round(count / ((performance.now() - started) / 1_000))
+  }).pipe(Effect.provide(SqliteClient.layer({ filename: join(folder, "peer.db") })))
 }).pipe(Effect.scoped)
 
 await Effect.gen(function*() {
   yield* Console.log(`${yield* peer} transactions of one row per second, one after another\n`)
-  const rows = yield* Effect.forEach([[1, 300], [10, 2_000], [100, 6_000]] as const, ([concurrency, workflows]) =>
-    measure(concurrency, workflows))
+  const rows = yield* Effect.forEach(
+    [[1, 300], [10, 2_000], [100, 6_000]] as const,
+    ([concurrency, workflows]) => measure(concurrency, workflows)
+  )
   yield* Effect.sync(() => console.table(rows))
 }).pipe(Effect.runPromise)

@@ -19,6 +19,7 @@ import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { reader } from "../InvalidOptions.js"
+import * as Retry from "../Schedule/Retry.js"
 import * as RetryPolicy from "../Schedule/RetryPolicy.js"
 import { Engine } from "./Engine.js"
 import type { AttemptFailure } from "./Event.js"
@@ -88,8 +89,9 @@ export interface Activity<in out Payload, in out Success, in out Error> {
  *
  * - `payload`, `success`: stored as JSON through their schemas; omitted: `void`.
  * - `error`: how it may fail; omitted: `never`.
- * - `retry`: what to do when an attempt fails, dies or times out; omitted: one attempt. A crash of the process is no
- *   failed attempt: the activity simply runs again.
+ * - `retry`: what to do when an attempt fails, dies or times out; omitted: one attempt. An error that is marked with
+ *   `Retry.nonRetryable` or `Retry.retryAfter` has its say. A crash of the process is no failed attempt: the activity
+ *   simply runs again.
  * - `startToClose`: how long one attempt may take; omitted: as long as it likes.
  *
  * @example
@@ -179,9 +181,13 @@ export const make = <
     const { value } = failure
     return Either.match(error.encode(value), {
       onLeft: (problem) => failed({ reason: "Codec", message: `its error does not fit the schema: ${problem}` }),
-      onRight: (payload) => {
+      onRight: (payload): AttemptEnd => {
         const tag = hasProperty(value, "_tag") && typeof value._tag === "string" ? { tag: value._tag } : {}
-        return failed({ reason: "Failure", ...tag, message: Cause.pretty(Cause.fail(value)) }, payload)
+        return {
+          ...failed({ reason: "Failure", ...tag, message: Cause.pretty(Cause.fail(value)) }, payload),
+          nonRetryable: Retry.isNonRetryable(value),
+          retryAfter: Option.getOrUndefined(Option.map(Retry.retryAfterOf(value), Duration.toMillis))
+        }
       }
     })
   }

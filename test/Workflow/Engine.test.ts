@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, Ref, Schema, TestClock } from "effect"
 import { globalValue } from "effect/GlobalValue"
 import { PCGRandom } from "effect/Utils"
-import { Backoff, RetryPolicy } from "holdfast/Schedule"
+import { Backoff, Retry, RetryPolicy } from "holdfast/Schedule"
 import { Activity, Client, Engine, Journal, Workflow, WorkflowError } from "holdfast/Workflow"
 import type { Event } from "../../src/Workflow/Event.js"
 import { memoryStore } from "../../src/Workflow/internal/memoryStore.js"
@@ -259,6 +259,23 @@ describe("an activity", () => {
       })
       const { exit } = yield* orderOf(charge({ retry }), (cents) => new Declined({ cents }))
       assert.deepStrictEqual(exit, Exit.fail(new Declined({ cents: 100 })))
+    }))
+
+  it.effect("is retried when its error says, or not at all (R27, D5.4)", () =>
+    Effect.gen(function*() {
+      const retry = RetryPolicy.make({ retries: "unlimited", backoff: Backoff.constant("1 second") })
+      const { exit, history } = yield* orderOf(
+        charge({ retry }),
+        (_, attempt) =>
+          attempt === 1
+            ? Effect.fail(Retry.retryAfter("7 seconds", new Declined({ cents: 1 })))
+            : Effect.fail(Retry.nonRetryable(new Declined({ cents: 2 })))
+      )
+      assert.deepStrictEqual(exit, Exit.fail(new Declined({ cents: 2 })))
+      assert.deepStrictEqual(
+        history.flatMap((event) => event._tag === "AttemptFailed" ? [[event.at, event.retryAt]] : []),
+        [[0, 7_000]]
+      )
     }))
 
   it.effect("that takes too long is interrupted and retried, and fails as timed out at last (D5.10, W-13)", () =>

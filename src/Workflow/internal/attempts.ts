@@ -254,7 +254,7 @@ const verdictOn = <R>(task: Task, attempt: Effect.Effect<AttemptEnd, never, R>):
 /** What the retry policy, which travels with the command, says of a failed attempt. */
 const judge = (
   { attempt, previousDelay, scheduled }: Task,
-  { failure, payload }: Extract<AttemptEnd, { readonly _tag: "Failed" }>,
+  { failure, nonRetryable, payload, retryAfter }: Extract<AttemptEnd, { readonly _tag: "Failed" }>,
   at: number,
   random: number
 ): Verdict => {
@@ -272,7 +272,8 @@ const judge = (
     failures: attempt,
     errorTag: failure.tag,
     // What does not fit its schema will not fit it the next time.
-    nonRetryable: failure.reason === "Codec",
+    nonRetryable: failure.reason === "Codec" || nonRetryable,
+    retryAfterMillis: retryAfter,
     elapsedMillis: at - scheduled.at,
     random,
     previousDelayMillis: previousDelay

@@ -10,6 +10,7 @@
  *    │                   └─ fault ──▶ blocked: arrivals go to the journal, no turn is taken
  * ```
  */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -168,7 +169,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       run.state = "blocked"
       run.blocked = true
       blocked.set(run.runId, error)
-      fork(Effect.logError("holdfast: a run is blocked", error))
+      fork(Effect.logError("holdfast: a run is blocked", Cause.fail(error)))
       const arrivals = run.inbox
       run.inbox = []
       run.placed = []
@@ -208,7 +209,9 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       run.state = "loading"
       fork(
         store.history(run.runId).pipe(
-          Effect.tapError((error) => Effect.logWarning(`holdfast: run ${run.runId} waits for its history`, error)),
+          Effect.tapError((error) =>
+            Effect.logWarning(`holdfast: run ${run.runId} waits for its history`, Cause.fail(error))
+          ),
           Effect.retry(Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("5 seconds"))),
           Effect.matchCause({
             onFailure: () => {},

@@ -5,6 +5,7 @@
  * Inside the process news travel directly. Other processes are noticed by a slow poll of the store's version, which runs
  * only while somebody here cares.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -65,7 +66,9 @@ export const watcher = (
       for (const worker of workers) worker.onForeignWrite()
       if (waiters.size > 0) yield* lookUp([...waiters.keys()])
     }).pipe(
-      Effect.tapError((error) => Effect.logWarning("holdfast: looking for other processes' writes failed", error)),
+      Effect.tapError((error) =>
+        Effect.logWarning("holdfast: looking for other processes' writes failed", Cause.fail(error))
+      ),
       Effect.ignore
     )
 

@@ -2,6 +2,7 @@
  * One worker of a journal: it becomes the owner of runs, keeps its lease, and gives all up when it ends. What it does with
  * its runs is in `runs.ts`.
  */
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -43,7 +44,7 @@ export const worker = (
         Effect.raceFirst(shared.sleep(settings.gracePeriod)),
         Effect.zipRight(store.release(workerId)),
         Effect.catchAll((error) =>
-          Effect.logWarning("holdfast: the runs could not be released; their lease will end", error)
+          Effect.logWarning("holdfast: the runs could not be released; their lease will end", Cause.fail(error))
         ),
         Effect.zipRight(Effect.sync(runs.clear)),
         Effect.interruptible
@@ -62,7 +63,7 @@ export const worker = (
     }).pipe(
       Effect.map(runs.take),
       Effect.catchAll((error) =>
-        Effect.logWarning("holdfast: claiming runs failed, and is tried again", error).pipe(
+        Effect.logWarning("holdfast: claiming runs failed, and is tried again", Cause.fail(error)).pipe(
           Effect.zipRight(shared.sleep(Duration.seconds(1))),
           Effect.zipRight(Effect.sync(() => claimNeeded.unsafeOpen()))
         )
@@ -74,7 +75,9 @@ export const worker = (
       yield* store.heartbeat(workerId, leaseUntil())
       yield* shared.sleep(Duration.millis(lease / 3)).pipe(
         Effect.zipRight(Effect.suspend(() => store.heartbeat(workerId, leaseUntil()))),
-        Effect.catchAll((error) => Effect.logWarning("holdfast: a heartbeat failed, and is tried again", error)),
+        Effect.catchAll((error) =>
+          Effect.logWarning("holdfast: a heartbeat failed, and is tried again", Cause.fail(error))
+        ),
         // Runs of workers that have died are found when their lease is over, which nobody announces.
         Effect.zipRight(Effect.sync(() => claimNeeded.unsafeOpen())),
         Effect.forever,
