@@ -23,7 +23,7 @@ import * as Retry from "../Schedule/Retry.js"
 import * as RetryPolicy from "../Schedule/RetryPolicy.js"
 import { Engine } from "./Engine.js"
 import type { AttemptFailure } from "./Event.js"
-import type { AttemptEnd, AttemptInfo } from "./internal/attempt.js"
+import type { AttemptEnd, AttemptFailed, AttemptInfo } from "./internal/attempt.js"
 import type { Answer } from "./internal/command.js"
 import { digest } from "./internal/digest.js"
 import { originInReplay } from "./internal/guards.js"
@@ -163,7 +163,7 @@ export const make = <
       : Effect.fail(new ActivityError({ reason: failure.reason, activity: name, attempts, detail: failure.message }))
   }
 
-  const failed = (failure: AttemptFailure, payload: string | null = null): AttemptEnd => ({
+  const failed = (failure: AttemptFailure, payload: string | null = null): AttemptFailed => ({
     _tag: "Failed",
     failure,
     payload
@@ -181,7 +181,7 @@ export const make = <
     const { value } = failure
     return Either.match(error.encode(value), {
       onLeft: (problem) => failed({ reason: "Codec", message: `its error does not fit the schema: ${problem}` }),
-      onRight: (payload): AttemptEnd => {
+      onRight: (payload) => {
         const tag = hasProperty(value, "_tag") && typeof value._tag === "string" ? { tag: value._tag } : {}
         return {
           ...failed({ reason: "Failure", ...tag, message: Cause.pretty(Cause.fail(value)) }, payload),

@@ -21,17 +21,17 @@ export interface AttemptInfo {
 }
 
 /** How an attempt ended, encoded. An attempt that is interrupted from outside has no end. */
-export type AttemptEnd =
-  | { readonly _tag: "Completed"; readonly payload: string | null }
-  | {
-    readonly _tag: "Failed"
-    readonly failure: AttemptFailure
-    readonly payload: string | null
-    /** The error says that no retry can help. */
-    readonly nonRetryable?: boolean
-    /** The delay in milliseconds that the error asks for. */
-    readonly retryAfter?: number | undefined
-  }
+export type AttemptEnd = { readonly _tag: "Completed"; readonly payload: string | null } | AttemptFailed
+
+export interface AttemptFailed {
+  readonly _tag: "Failed"
+  readonly failure: AttemptFailure
+  readonly payload: string | null
+  /** The error says that no retry can help. */
+  readonly nonRetryable?: boolean
+  /** The delay in milliseconds that the error asks for. */
+  readonly retryAfter?: number | undefined
+}
 
 export interface ActivityRegistration {
   readonly name: string

@@ -30,7 +30,7 @@ import type {
   Unplaced
 } from "../Event.js"
 import type { RunInfo } from "../Run.js"
-import type { ActivityRegistration, AttemptEnd } from "./attempt.js"
+import type { ActivityRegistration, AttemptEnd, AttemptFailed as FailedAttempt } from "./attempt.js"
 import { DueQueue } from "./dueQueue.js"
 
 export interface Task {
@@ -254,7 +254,7 @@ const verdictOn = <R>(task: Task, attempt: Effect.Effect<AttemptEnd, never, R>):
 /** What the retry policy, which travels with the command, says of a failed attempt. */
 const judge = (
   { attempt, previousDelay, scheduled }: Task,
-  { failure, nonRetryable, payload, retryAfter }: Extract<AttemptEnd, { readonly _tag: "Failed" }>,
+  { failure, nonRetryable, payload, retryAfter }: FailedAttempt,
   at: number,
   random: number
 ): Verdict => {
