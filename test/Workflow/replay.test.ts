@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Logger, LogLevel, TestClock, TestContext } from "effect"
 import * as fc from "effect/FastCheck"
+import { Engine, Event, Journal } from "holdfast/Workflow"
 import { replay } from "../../src/Workflow/internal/replay.js"
 import * as programs from "./support/programs.js"
-import { execution, live, programOf } from "./support/world.js"
+import { execution, live, programOf, startedAt, subjectLayer } from "./support/world.js"
 
 const runs = { numRuns: 500 }
 
@@ -80,6 +82,59 @@ describe("replay", () => {
       runs
     )
   })
+
+  it.effect("an engine with a changed program writes nothing; with the program as it was it goes on (B-6, W-6)", () =>
+    Effect.promise(() =>
+      fc.assert(
+        fc.asyncProperty(programs.arbitrary, fc.integer(), fc.nat(), (program, seed, pick) =>
+          Effect.gen(function*() {
+            const { history, turns } = live(program, seed)
+            // The journal ends where a turn is due, after at least one that asked for an activity.
+            const boundaries = history.flatMap((event, i) => event._tag === "TurnTaken" ? [i] : [])
+            const cut = history.slice(0, boundaries[1 + pick % (turns.length - 1)])
+            const lastOwn = cut.findLastIndex((event) => !Event.isArrival(event))
+            const journal = yield* Journal.Journal
+            const runId = "018bcfe5-6800-7000-8000-000000000001"
+            yield* journal.store.write([
+              {
+                _tag: "Start",
+                runId,
+                workflowId: "subject",
+                workflow: "Subject",
+                at: startedAt,
+                payload: null,
+                worker: "before"
+              },
+              // What no turn has consumed was not written with one.
+              ...[cut.slice(1, lastOwn + 1), cut.slice(lastOwn + 1)].map((events): Journal.Entry => ({
+                _tag: "Append",
+                runId,
+                worker: "before",
+                epoch: 1,
+                events
+              }))
+            ])
+            yield* journal.store.release("before")
+
+            const engine = (source: programs.Program) => subjectLayer(source).pipe(Layer.provideMerge(Engine.layer()))
+            const changed = programs.rewrite(program, (activity) => ({ ...activity, input: activity.input + 1 }))
+            yield* Effect.gen(function*() {
+              yield* TestClock.adjust(0)
+              const [error] = yield* Effect.flatMap(Engine.Engine, (engine) => engine.blocked)
+              assert.strictEqual(error?.reason, "Mismatch")
+            }).pipe(Effect.provide(engine(changed)))
+            assert.deepStrictEqual(yield* journal.store.history(runId), cut)
+
+            yield* TestClock.adjust(0).pipe(Effect.provide(engine(program)))
+            assert.isAbove((yield* journal.store.history(runId)).length, cut.length)
+          }).pipe(
+            Effect.provide(Layer.merge(Journal.layerMemory, TestContext.TestContext)),
+            Logger.withMinimumLogLevel(LogLevel.None),
+            Effect.runPromise
+          )),
+        { numRuns: 30 }
+      )
+    ))
 
   it("a changed payload passes when only names are compared", () => {
     fc.assert(

@@ -40,37 +40,36 @@ export const groupCommit = (
     let queue: Array<Waiting> = []
     const arrived = yield* Effect.makeLatch(false)
 
-    const settle = ({ done, entry }: Waiting, exit: Exit.Exit<Receipt, JournalError>): void => {
-      done(exit)
-      if (Exit.isSuccess(exit)) onWritten(entry, exit.value)
-    }
+    /** A run is given to a worker of this process as it is written, since the worker may have gone since it was queued. */
+    const assigned = (entry: Entry): Entry =>
+      entry._tag === "Start" ? { ...entry, worker: entry.worker ?? localWorkerFor(entry.workflow) } : entry
 
-    const writeAlone = (waiting: Waiting): Effect.Effect<void> =>
-      Effect.map(Effect.exit(store.write([waiting.entry])), (exit) =>
-        settle(waiting, Exit.map(exit, (receipts) => receipts[0]!)))
-
-    const writeGroup = (group: ReadonlyArray<Waiting>): Effect.Effect<void> =>
-      Effect.flatMap(
-        Effect.exit(store.write(group.map((waiting) =>
-          waiting.entry
-        ))),
-        (exit) => {
-          if (Exit.isSuccess(exit)) {
-            group.forEach((waiting, i) => settle(waiting, Exit.succeed(exit.value[i]!)))
-            return Effect.void
+    const write = (group: ReadonlyArray<Waiting>): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const entries = group.map(({ entry }) => assigned(entry))
+        return Effect.flatMap(Effect.exit(store.write(entries)), (exit) => {
+          if (Exit.isFailure(exit) && group.length > 1) {
+            return Effect.forEach(group, (waiting) => write([waiting]), { discard: true })
           }
-          if (group.length > 1) return Effect.forEach(group, writeAlone, { discard: true })
-          return Effect.sync(() => settle(group[0]!, Exit.failCause(exit.cause)))
-        }
-      )
+          group.forEach(({ done }, i) => {
+            done(Exit.map(exit, (receipts) => receipts[i]!))
+            if (Exit.isSuccess(exit)) onWritten(entries[i]!, exit.value[i]!)
+          })
+          return Effect.void
+        })
+      })
 
     const next = Effect.suspend(() => {
       const group = queue.slice(0, largestGroup)
       queue = queue.slice(largestGroup)
       if (queue.length === 0) arrived.unsafeClose()
-      return Effect.uninterruptible(writeGroup(group))
+      return Effect.uninterruptible(write(group))
     })
 
+    // Runs once the writer has ended: what was handed over before the journal closes is still written.
+    yield* Effect.addFinalizer(() =>
+      Effect.whileLoop({ while: () => queue.length > 0, body: () => next, step: () => {} })
+    )
     yield* arrived.await.pipe(
       Effect.zipRight(gather),
       Effect.zipRight(next),
@@ -78,16 +77,9 @@ export const groupCommit = (
       Effect.interruptible,
       Effect.forkScoped
     )
-    // What was handed over before the journal closes is still written.
-    yield* Effect.addFinalizer(() =>
-      Effect.repeat(next, { while: () => queue.length > 0 }).pipe(Effect.when(() => queue.length > 0))
-    )
 
     const unsafeCommit = (entry: Entry, done: Done): void => {
-      queue.push({
-        entry: entry._tag === "Start" ? { ...entry, worker: entry.worker ?? localWorkerFor(entry.workflow) } : entry,
-        done
-      })
+      queue.push({ entry, done })
       if (queue.length === 1) arrived.unsafeOpen()
     }
 

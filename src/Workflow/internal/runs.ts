@@ -217,10 +217,12 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
             onFailure: () => {},
             onSuccess: (history) => {
               if (owned.get(run.runId) !== run) return
+              run.state = "idle"
+              // The code has been replaced in the meantime.
+              if (programs.get(run.workflow) !== program) return wake(run)
               const execution = newExecution(run, program)
               run.placed = replay(execution, history)
               run.upTo = history.length
-              run.state = "idle"
               if (execution.fault !== undefined) block(run, execution.fault)
               else {
                 if (run.blocked) unblock(run)

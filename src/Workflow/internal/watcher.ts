@@ -62,9 +62,10 @@ export const watcher = (
     const poll = Effect.gen(function*() {
       const version = yield* store.version
       if (version === seen) return
-      seen = version
       for (const worker of workers) worker.onForeignWrite()
       if (waiters.size > 0) yield* lookUp([...waiters.keys()])
+      // Only now: what failed is looked at again.
+      seen = version
     }).pipe(
       Effect.tapError((error) =>
         Effect.logWarning("holdfast: looking for other processes' writes failed", Cause.fail(error))

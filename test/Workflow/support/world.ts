@@ -15,8 +15,12 @@ class TooSlow extends Schema.TaggedError<TooSlow>()("TooSlow", {}) {}
 
 const Subject = Workflow.make("Subject", { success: Schema.String, error: Schema.Union(Refused, TooSlow) })
 
-export const programOf = (source: Source): Program =>
-  Subject.program(() => Effect.catchTag(meaning(source), "TimeoutException", () => new TooSlow()))
+const bodyOf = (source: Source) => () => Effect.catchTag(meaning(source), "TimeoutException", () => new TooSlow())
+
+export const programOf = (source: Source): Program => Subject.program(bodyOf(source))
+
+/** The program as a workflow of an engine. */
+export const subjectLayer = (source: Source) => Subject.toLayer(bodyOf(source))
 
 export const execution = (program: Program, options?: { readonly strictness?: "payload" | "name" }): Execution =>
   new Execution({
