@@ -1,6 +1,6 @@
 /**
- * Statements over any number of rows. They run in chunks of powers of two, so that a handful of prepared statements serves
- * every number, and the text of each is built once.
+ * Statements over any number of rows. A few rows go in one statement, more in chunks of powers of two, so that a handful
+ * of prepared statements serves every number; the text of each is built once.
  */
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -12,7 +12,11 @@ export type Row = ReadonlyArray<Value>
 
 export type Run<A> = (connection: Connection, rows: ReadonlyArray<Row>) => Effect.Effect<ReadonlyArray<A>, SqlError>
 
+const few = 8
 const largestChunk = 64
+
+const chunkOf = (rows: number): number =>
+  rows <= few ? rows : Math.min(largestChunk, 2 ** Math.floor(Math.log2(rows)))
 
 /** A statement over rows of this width; `text` gets the rows as `(?,?),(?,?)`. */
 export const overRows = <A = unknown>(width: number, text: (rows: string) => string): Run<A> => {
@@ -33,7 +37,7 @@ export const overRows = <A = unknown>(width: number, text: (rows: string) => str
       Effect.whileLoop({
         while: () => from < rows.length,
         body: () => {
-          const count = Math.min(largestChunk, 2 ** Math.floor(Math.log2(rows.length - from)))
+          const count = chunkOf(rows.length - from)
           const chunk = rows.slice(from, from + count)
           from += count
           return connection.execute(textFor(count), chunk.flat(), undefined)
