@@ -83,6 +83,26 @@ describe("replay", () => {
     )
   })
 
+  it("a sleep of another length is found out (B-5)", () => {
+    fc.assert(
+      fc.property(programs.arbitrary, fc.integer(), (program, seed) => {
+        const { history, turns } = live(program, seed)
+        // Programs end with a sleep; those that fail may not come to it.
+        const closed = turns.at(-1)!.commands.at(-1)
+        fc.pre(closed?._tag === "RunClosed" && closed.outcome === "Success")
+        const changed = programs.rewrite(
+          program,
+          (activity) => activity,
+          (sleep) => ({ ...sleep, millis: sleep.millis + 1 })
+        )
+        const replayed = execution(programOf(changed))
+        replay(replayed, history)
+        assert.strictEqual(replayed.fault?.reason, "Mismatch")
+      }),
+      runs
+    )
+  })
+
   it.effect("an engine with a changed program writes nothing; with the program as it was it goes on (B-6, W-6)", () =>
     Effect.promise(() =>
       fc.assert(

@@ -22,11 +22,17 @@ export class RunScheduler implements Scheduler {
   private draining = false
   private halted = false
   private ops = 0
+  private last: AnyFiber | undefined
 
   constructor(private readonly options: RunSchedulerOptions) {}
 
+  /** Asked before every operation of every fiber of the run. */
   shouldYield(fiber: AnyFiber): number | false {
     if (this.halted) return 0
+    if (fiber !== this.last) {
+      this.last = fiber
+      this.remember(fiber)
+    }
     if (++this.ops > this.options.opBudget) {
       this.halt()
       this.options.onRunaway(fiber)
@@ -36,10 +42,6 @@ export class RunScheduler implements Scheduler {
   }
 
   scheduleTask(task: Task, _priority: number, fiber?: AnyFiber): void {
-    if (fiber !== undefined && !this.roots.has(fiber) && fiberRoots.isRoot(fiber)) {
-      this.roots.add(fiber)
-      fiber.addObserver(() => this.roots.delete(fiber))
-    }
     if (this.draining) this.queue.push(task)
     else this.options.onForeignWake(fiber)
   }
@@ -69,5 +71,12 @@ export class RunScheduler implements Scheduler {
     this.halted = true
     for (const fiber of this.roots) fiberRoots.forget(fiber)
     this.roots.clear()
+    this.last = undefined
+  }
+
+  private remember(fiber: AnyFiber): void {
+    if (this.roots.has(fiber) || !fiberRoots.isRoot(fiber)) return
+    this.roots.add(fiber)
+    fiber.addObserver(() => this.roots.delete(fiber))
   }
 }

@@ -15,8 +15,7 @@ export type Run<A> = (connection: Connection, rows: ReadonlyArray<Row>) => Effec
 const few = 8
 const largestChunk = 64
 
-const chunkOf = (rows: number): number =>
-  rows <= few ? rows : Math.min(largestChunk, 2 ** Math.floor(Math.log2(rows)))
+const chunkOf = (rows: number): number => rows <= few ? rows : Math.min(largestChunk, 2 ** Math.floor(Math.log2(rows)))
 
 /** A statement over rows of this width; `text` gets the rows as `(?,?),(?,?)`. */
 export const overRows = <A = unknown>(width: number, text: (rows: string) => string): Run<A> => {

@@ -73,13 +73,20 @@ export const arbitrary: fc.Arbitrary<Program> = program.map((body) => {
 
 type ActivityNode = Extract<Program, { readonly _tag: "Activity" }>
 
-/** The program with every activity replaced, in the order of the text. */
-export const rewrite = (self: Program, change: (activity: ActivityNode) => Program): Program => {
-  const go = (part: Program): Program => rewrite(part, change)
+type SleepNode = Extract<Program, { readonly _tag: "Sleep" }>
+
+/** The program with its activities replaced, in the order of the text, and its sleeps. */
+export const rewrite = (
+  self: Program,
+  change: (activity: ActivityNode) => Program,
+  changeSleep: (sleep: SleepNode) => Program = (sleep) => sleep
+): Program => {
+  const go = (part: Program): Program => rewrite(part, change, changeSleep)
   switch (self._tag) {
     case "Activity":
       return change(self)
     case "Sleep":
+      return changeSleep(self)
     case "Observe":
       return self
     case "Sequence":
@@ -97,15 +104,6 @@ export const rewrite = (self: Program, change: (activity: ActivityNode) => Progr
     case "Pipe":
       return { ...self, producer: go(self.producer) }
   }
-}
-
-export const labels = (self: Program): ReadonlyArray<number> => {
-  const found: Array<number> = []
-  rewrite(self, (activity) => {
-    found.push(activity.label)
-    return activity
-  })
-  return found
 }
 
 type Failure = Refused | WorkflowError.ActivityError | Cause.TimeoutException
