@@ -385,6 +385,22 @@ describe("an activity", () => {
       }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(engine, Journal.layerMemory)))
     }))
 
+  it.effect("that has ended does not start again when its handler comes back", () =>
+    Effect.gen(function*() {
+      const { engine, start } = started(Order.toLayer(Charge.execute))
+      let calls = 0
+      const handler = Charge.toLayer(() => Effect.sync(() => String(++calls)))
+      yield* Effect.gen(function*() {
+        const run = yield* start
+        const context = yield* Effect.context<Engine.Engine>()
+        const build = Effect.scoped(Effect.zipRight(
+          Layer.build(Layer.provide(handler, Layer.succeedContext(context))),
+          run.result
+        ))
+        assert.deepStrictEqual([yield* build, yield* build, calls], ["1", "1", 1])
+      }).pipe(Effect.provide(Layer.provideMerge(engine, Journal.layerMemory)))
+    }))
+
   it.effect("runs beside at most as many as the engine allows, in order", () =>
     Effect.gen(function*() {
       let running = 0
@@ -418,6 +434,28 @@ describe("an activity", () => {
         assert.deepStrictEqual([most, seen], [2, [101, 102, 103, 104, 105]])
       }).pipe(Effect.provide(Layer.provideMerge(engine, Journal.layerMemory)))
     }))
+})
+
+describe("timers", () => {
+  it.effect("of one instant fire in the order in which they were started (D2.11)", () =>
+    inMemory(
+      Order.toLayer(() =>
+        Effect.as(
+          Effect.forEach([3, 1, 2, 1, 3], (n) => Effect.sleep(`${n} seconds`), { concurrency: "unbounded" }),
+          "done"
+        )
+      ),
+      Effect.gen(function*() {
+        const run = yield* order
+        const fiber = yield* Effect.fork(run.result)
+        yield* TestClock.adjust("3 seconds")
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual(
+          (yield* historyOf(run.runId)).flatMap((event) => event._tag === "TimerFired" ? [event.target] : []),
+          [2, 4, 3, 1, 5]
+        )
+      })
+    ))
 })
 
 describe("a workflow", () => {
@@ -596,6 +634,45 @@ describe("runs that leave memory", () => {
 })
 
 const roots = () => globalValue(Symbol.for("effect/FiberScope/Global"), () => ({ roots: new Set() })).roots
+
+describe("an arrival that somebody else has written to the journal", () => {
+  it.effect("while a run was in memory is seen with its next turn, and replays in that order (B-3, W-2, W-3)", () => {
+    const live = Order.toLayer((cents) =>
+      Effect.gen(function*() {
+        const both = yield* Effect.all([Charge.execute(cents), Effect.as(Effect.sleep("1 hour"), "slept")], {
+          concurrency: "unbounded"
+        })
+        yield* Effect.sleep("1 hour")
+        return both.join(" and ")
+      })
+    )
+    const { engine, start } = started(live)
+    return Effect.gen(function*() {
+      yield* Effect.gen(function*() {
+        const run = yield* start
+        yield* TestClock.adjust("1 minute")
+        const { workerId } = yield* Engine.Engine
+        const journal = yield* Journal.Journal
+        yield* journal.commit({
+          _tag: "Append",
+          runId: run.runId,
+          worker: workerId,
+          epoch: 1,
+          events: [{ _tag: "ActivityCompleted", target: 1, at: 60_000, payload: "\"charged elsewhere\"" }]
+        })
+        yield* TestClock.adjust("1 hour")
+        const timers = (yield* historyOf(run.runId)).filter((event) => event._tag === "TimerStarted")
+        assert.strictEqual(timers.length, 2)
+      }).pipe(Effect.provide(engine))
+      // Another engine replays what has become of it, and goes on.
+      yield* Effect.gen(function*() {
+        const fiber = yield* Effect.fork(Client.result(Order, "order"))
+        yield* TestClock.adjust("1 hour")
+        assert.strictEqual(yield* Fiber.join(fiber), "charged elsewhere and slept")
+      }).pipe(Effect.provide(engine))
+    }).pipe(Effect.provide(Journal.layerMemory))
+  })
+})
 
 describe("the package's own combinators", () => {
   it.effect("are durable inside a workflow, also across a restart (D3.4)", () => {

@@ -97,6 +97,33 @@ describe("a workflow that reaches outside", () => {
       assert.match(error.fiber ?? "", /^#\d+$/)
     }))
 
+  it.effect("goes on with mended code, also when nothing has arrived since (B-6)", () => {
+    const settles = new Promise<string>((resolve) => setTimeout(() => resolve("late"), 5))
+    const engine = (body: Effect.Effect<unknown, never, Run.Run>) =>
+      Subject.toLayer(() => Effect.as(body, "done")).pipe(
+        Layer.provideMerge(Engine.layer()),
+        Layer.provide(Logger.remove(Logger.defaultLogger))
+      )
+    const sleep = Effect.sleep("1 hour")
+    return Effect.gen(function*() {
+      const status = Effect.flatMap(Client.get(Subject, "subject"), (run) => run.poll)
+      yield* Effect.gen(function*() {
+        yield* Client.start(Subject, { id: "subject" })
+        yield* TestClock.adjust("1 second")
+        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
+        yield* TestClock.adjust("1 second")
+        assert.include(JSON.stringify(yield* status), "ForeignWait")
+      }).pipe(Effect.provide(engine(Effect.zip(Effect.promise(() => settles), sleep, { concurrent: true }))))
+      yield* Effect.gen(function*() {
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* status, { _tag: "Running", blocked: undefined })
+        const result = yield* Effect.fork(Client.result(Subject, "subject"))
+        yield* TestClock.adjust("1 hour")
+        assert.strictEqual(yield* Fiber.join(result), "done")
+      }).pipe(Effect.provide(engine(sleep)))
+    }).pipe(Effect.provide(Journal.layerMemory))
+  })
+
   it.effect("by a promise that never settles is blocked at once, since nothing can wake it (B-22)", () =>
     Effect.gen(function*() {
       const { error } = yield* blockedBy(Effect.promise(() => never))
@@ -221,20 +248,27 @@ describe("inside a workflow", () => {
     const Live = Subject.toLayer(() =>
       Effect.gen(function*() {
         yield* Effect.log("before")
-        console.log("never seen twice")
+        console.info("printed")
         yield* Effect.sleep("1 hour")
         yield* Effect.log("after")
         return "done"
       })
     ).pipe(Layer.provideMerge(Engine.layer()), Layer.provide(Logger.replace(Logger.defaultLogger, logger)))
+    const { info } = console
+    console.info = (line: string) => lines.push(line)
     return Effect.gen(function*() {
       yield* Effect.zipRight(Client.start(Subject, { id: "log" }), TestClock.adjust("1 minute")).pipe(
         Effect.provide(Live)
       )
-      assert.deepStrictEqual(lines, ["before"])
+      assert.deepStrictEqual(lines, ["before", "printed"])
       yield* Effect.zipRight(TestClock.adjust("1 hour"), Client.result(Subject, "log")).pipe(Effect.provide(Live))
-      assert.deepStrictEqual(lines, ["before", "after"])
-    }).pipe(Effect.provide(Journal.layerMemory))
+      assert.deepStrictEqual(lines, ["before", "printed", "after"])
+    }).pipe(
+      Effect.ensuring(Effect.sync(() => {
+        console.info = info
+      })),
+      Effect.provide(Journal.layerMemory)
+    )
   })
 })
 
