@@ -60,7 +60,8 @@ export class Changes {
 
   readonly write = Effect.fnUntraced(function*(this: Changes, connection: Connection) {
     const moved = [...this.moved]
-    const closed = moved.filter((run) => run.closedSeq !== null).map((run) => run.id)
+    const closing = moved.filter((run) => run.closedSeq !== null)
+    const closed = closing.map((run) => run.id)
     yield* insertEvents(connection, this.events)
     yield* insertActivities(connection, [...this.activities.values()])
     yield* insertTimers(connection, [...this.timers.values()])
@@ -75,10 +76,8 @@ export class Changes {
     yield* deleteTimers(connection, this.endedTimers)
     yield* deleteActivitiesOf(connection, closed)
     yield* deleteTimersOf(connection, closed)
-    yield* moveRuns(
-      connection,
-      moved.map(({ closedSeq, id, position }) => [id, position.lastSeq, position.dueSeq, closedSeq])
-    )
+    yield* moveRuns(connection, moved.map(({ id, position }) => [id, position.lastSeq, position.dueSeq]))
+    yield* closeRuns(connection, closing.map(({ closedSeq, id }) => [id, closedSeq]))
     for (const row of this.blocked) {
       yield* execute(connection, "UPDATE holdfast_runs SET blocked = ? WHERE id = ?", row)
     }
@@ -104,9 +103,18 @@ const deleteActivitiesOf = overValues((runs) => `DELETE FROM holdfast_activities
 const deleteTimersOf = overValues((runs) => `DELETE FROM holdfast_timers WHERE run IN (VALUES ${runs})`)
 
 const moveRuns = overRows(
-  4,
+  3,
   (rows) =>
-    `WITH moved (id, last_seq, due_seq, closed_seq) AS (VALUES ${rows})
-     UPDATE holdfast_runs SET last_seq = moved.last_seq, due_seq = moved.due_seq, closed_seq = moved.closed_seq
+    `WITH moved (id, last_seq, due_seq) AS (VALUES ${rows})
+     UPDATE holdfast_runs SET last_seq = moved.last_seq, due_seq = moved.due_seq
      FROM moved WHERE holdfast_runs.id = moved.id`
+)
+
+// Apart from the above: an update that names this column rewrites the indexes of open runs, changed or not.
+const closeRuns = overRows(
+  2,
+  (rows) =>
+    `WITH closing (id, closed_seq) AS (VALUES ${rows})
+     UPDATE holdfast_runs SET closed_seq = closing.closed_seq
+     FROM closing WHERE holdfast_runs.id = closing.id`
 )

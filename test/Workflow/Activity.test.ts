@@ -1,0 +1,240 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Schema, TestClock } from "effect"
+import { Backoff, Retry, RetryPolicy } from "holdfast/Schedule"
+import { Activity, Engine, Journal, WorkflowError } from "holdfast/Workflow"
+import { Charge, Declined, historyOf, inMemory, kinds, Order, order, started } from "./support/orders.js"
+
+/** The result of an order whose body is one activity with this handler. */
+const orderOf = (
+  activity: Activity.Activity<number, string, Declined>,
+  handler: (cents: number, attempt: number) => Effect.Effect<string, Declined>
+) =>
+  inMemory(
+    Layer.mergeAll(
+      Order.toLayer(activity.execute),
+      activity.toLayer((cents) => Effect.flatMap(Activity.info, ({ attempt }) => handler(cents, attempt)))
+    ),
+    Effect.gen(function*() {
+      const run = yield* order
+      const fiber = yield* Effect.fork(Effect.exit(run.result))
+      yield* TestClock.adjust("1 hour")
+      return { exit: yield* Fiber.join(fiber), history: yield* historyOf(run.runId) }
+    })
+  )
+
+const charge = (options: { readonly retry?: RetryPolicy.RetryPolicy; readonly startToClose?: number }) =>
+  Activity.make("Charge", { payload: Schema.Number, success: Schema.String, error: Declined, ...options })
+
+describe("an activity", () => {
+  it.effect("has one attempt without a retry policy (D5.1)", () =>
+    Effect.gen(function*() {
+      const { exit, history } = yield* orderOf(charge({}), (cents) => new Declined({ cents }))
+      assert.deepStrictEqual(exit, Exit.fail(new Declined({ cents: 100 })))
+      assert.notInclude(kinds(history), "AttemptFailed")
+    }))
+
+  it.effect("is retried by its policy, at exact times, numbered from 1 (C20, D5.2, D5.3)", () =>
+    Effect.gen(function*() {
+      const retry = RetryPolicy.make({ retries: 3, backoff: Backoff.exponential("1 second") })
+      const { exit, history } = yield* orderOf(
+        charge({ retry }),
+        (cents, attempt) => attempt < 4 ? new Declined({ cents: attempt }) : Effect.succeed(`charged ${cents}`)
+      )
+      assert.deepStrictEqual(exit, Exit.succeed("charged 100"))
+      assert.deepStrictEqual(
+        history.flatMap((event) => event._tag === "AttemptFailed" ? [[event.attempt, event.at, event.retryAt]] : []),
+        [[1, 0, 1_000], [2, 1_000, 3_000], [3, 3_000, 7_000]]
+      )
+    }))
+
+  it.effect("fails with its own last error when its retries are used up (D5.4)", () =>
+    Effect.gen(function*() {
+      const retry = RetryPolicy.make({ retries: 2, backoff: Backoff.constant("1 second") })
+      const { exit, history } = yield* orderOf(charge({ retry }), (_, attempt) => new Declined({ cents: attempt }))
+      assert.deepStrictEqual(exit, Exit.fail(new Declined({ cents: 3 })))
+      assert.strictEqual(history.find((event) => event._tag === "ActivityFailed")?.attempts, 3)
+    }))
+
+  it.effect("is not retried for an error that its policy names (D5.4)", () =>
+    Effect.gen(function*() {
+      const retry = RetryPolicy.make({
+        retries: "unlimited",
+        backoff: Backoff.constant("1 second"),
+        nonRetryable: ["Declined"]
+      })
+      const { exit } = yield* orderOf(charge({ retry }), (cents) => new Declined({ cents }))
+      assert.deepStrictEqual(exit, Exit.fail(new Declined({ cents: 100 })))
+    }))
+
+  it.effect("is retried when its error says, or not at all (R27, D5.4)", () =>
+    Effect.gen(function*() {
+      const retry = RetryPolicy.make({ retries: "unlimited", backoff: Backoff.constant("1 second") })
+      const { exit, history } = yield* orderOf(
+        charge({ retry }),
+        (_, attempt) =>
+          attempt === 1
+            ? Effect.fail(Retry.retryAfter("7 seconds", new Declined({ cents: 1 })))
+            : Effect.fail(Retry.nonRetryable(new Declined({ cents: 2 })))
+      )
+      assert.deepStrictEqual(exit, Exit.fail(new Declined({ cents: 2 })))
+      assert.deepStrictEqual(
+        history.flatMap((event) => event._tag === "AttemptFailed" ? [[event.at, event.retryAt]] : []),
+        [[0, 7_000]]
+      )
+    }))
+
+  it.effect("that takes too long is interrupted and retried, and fails as timed out at last (D5.10, W-13)", () =>
+    Effect.gen(function*() {
+      const interrupted: Array<number> = []
+      const retry = RetryPolicy.make({ retries: 1, backoff: Backoff.constant("5 seconds") })
+      const { exit, history } = yield* orderOf(
+        charge({ retry, startToClose: 30_000 }),
+        (_, attempt) => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted.push(attempt)))
+      )
+      assert.deepStrictEqual(interrupted, [1, 2])
+      const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : undefined
+      assert.isTrue(failure?._tag === "Some" && failure.value instanceof WorkflowError.ActivityError)
+      assert.include(String(failure?._tag === "Some" && failure.value), "TimedOut")
+      assert.deepStrictEqual(
+        history.flatMap((event) => event._tag === "AttemptFailed" ? [[event.at, event.retryAt]] : []),
+        [[30_000, 35_000]]
+      )
+    }))
+
+  it.effect("that dies is a failed attempt, and no harm to the engine (W-31, D5.17)", () =>
+    Effect.gen(function*() {
+      const retry = RetryPolicy.make({ retries: 1, backoff: Backoff.constant("1 second") })
+      const { exit } = yield* orderOf(
+        charge({ retry }),
+        (_, attempt) => attempt === 1 ? Effect.die(new Error("boom")) : Effect.succeed("recovered")
+      )
+      assert.deepStrictEqual(exit, Exit.succeed("recovered"))
+    }))
+
+  it.effect("that interrupts itself is one that died", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* orderOf(charge({}), () => Effect.interrupt)
+      assert.include(String(exit), "Defect")
+    }))
+
+  it.effect("whose payload does not fit its schema is never scheduled (T5, D4.3.3)", () =>
+    inMemory(
+      Layer.mergeAll(
+        Order.toLayer(() =>
+          Charge.execute("not a number" as unknown as number).pipe(
+            Effect.catchTag("ActivityError", (error) => Effect.succeed(`${error.reason} after ${error.attempts}`))
+          )
+        ),
+        Charge.toLayer(() => Effect.succeed("charged"))
+      ),
+      Effect.gen(function*() {
+        const run = yield* order
+        assert.strictEqual(yield* run.result, "Codec after 0")
+        assert.notInclude(kinds(yield* historyOf(run.runId)), "ActivityScheduled")
+      })
+    ))
+
+  it.effect("whose success does not fit its schema fails, and is not tried again (D5.7)", () =>
+    Effect.gen(function*() {
+      const retry = RetryPolicy.make({ retries: "unlimited", backoff: Backoff.constant("1 second") })
+      const { exit, history } = yield* orderOf(charge({ retry }), () => Effect.succeed(7 as unknown as string))
+      assert.include(String(exit), "Codec")
+      assert.strictEqual(history.find((event) => event._tag === "ActivityFailed")?.attempts, 1)
+    }))
+
+  it.effect("that loses a race is cancelled: its fiber is interrupted and its result refused (D3.1, T20, T21)", () =>
+    Effect.gen(function*() {
+      const interrupted = yield* Deferred.make<void>()
+      yield* inMemory(
+        Layer.mergeAll(
+          Order.toLayer((cents) =>
+            Charge.execute(cents).pipe(
+              Effect.timeoutTo({ duration: "1 minute", onSuccess: (s) => s, onTimeout: () => "too slow" })
+            )
+          ),
+          Charge.toLayer(() => Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined)))
+        ),
+        Effect.gen(function*() {
+          const run = yield* order
+          const fiber = yield* Effect.fork(run.result)
+          yield* TestClock.adjust("1 minute")
+          assert.strictEqual(yield* Fiber.join(fiber), "too slow")
+          yield* Deferred.await(interrupted)
+          assert.deepStrictEqual(kinds(yield* historyOf(run.runId)), [
+            "RunStarted",
+            "TurnTaken",
+            "ActivityScheduled",
+            "TimerStarted",
+            "TimerFired",
+            "TurnTaken",
+            "ActivityCancelled",
+            "RunClosed"
+          ])
+        })
+      )
+    }))
+
+  it.effect("waits for a handler that comes later (W-58, D5.16)", () =>
+    Effect.gen(function*() {
+      const { engine, start } = started(Order.toLayer(Charge.execute))
+      yield* Effect.gen(function*() {
+        const run = yield* start
+        const fiber = yield* Effect.fork(run.result)
+        yield* TestClock.adjust("1 hour")
+        assert.isNull(fiber.unsafePoll())
+        const context = yield* Effect.context<Engine.Engine>()
+        yield* Layer.build(Layer.provide(Charge.toLayer(() => Effect.succeed("late")), Layer.succeedContext(context)))
+        assert.strictEqual(yield* Fiber.join(fiber), "late")
+      }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(engine, Journal.layerMemory)))
+    }))
+
+  it.effect("that has ended does not start again when its handler comes back", () =>
+    Effect.gen(function*() {
+      const { engine, start } = started(Order.toLayer(Charge.execute))
+      let calls = 0
+      const handler = Charge.toLayer(() => Effect.sync(() => String(++calls)))
+      yield* Effect.gen(function*() {
+        const run = yield* start
+        const context = yield* Effect.context<Engine.Engine>()
+        const build = Effect.scoped(Effect.zipRight(
+          Layer.build(Layer.provide(handler, Layer.succeedContext(context))),
+          run.result
+        ))
+        assert.deepStrictEqual([yield* build, yield* build, calls], ["1", "1", 1])
+      }).pipe(Effect.provide(Layer.provideMerge(engine, Journal.layerMemory)))
+    }))
+
+  it.effect("runs beside at most as many as the engine allows, in order", () =>
+    Effect.gen(function*() {
+      let running = 0
+      let most = 0
+      const seen: Array<number> = []
+      const { engine } = started(
+        Layer.mergeAll(
+          Order.toLayer((cents) =>
+            Effect.map(
+              Effect.forEach([1, 2, 3, 4, 5], (n) => Charge.execute(cents + n), { concurrency: "unbounded" }),
+              (all) => all.join(",")
+            )
+          ),
+          Charge.toLayer((cents) =>
+            Effect.gen(function*() {
+              seen.push(cents)
+              most = Math.max(most, ++running)
+              yield* Effect.sleep("1 second")
+              running--
+              return String(cents)
+            })
+          )
+        ),
+        { activityConcurrency: 2 }
+      )
+      yield* Effect.gen(function*() {
+        const run = yield* order
+        const fiber = yield* Effect.fork(run.result)
+        yield* TestClock.adjust("3 seconds")
+        assert.strictEqual(yield* Fiber.join(fiber), "101,102,103,104,105")
+        assert.deepStrictEqual([most, seen], [2, [101, 102, 103, 104, 105]])
+      }).pipe(Effect.provide(Layer.provideMerge(engine, Journal.layerMemory)))
+    }))
+})
