@@ -46,7 +46,7 @@ const measure = (concurrency: number, workflows: number) =>
       const sql = yield* SqlClient.SqlClient
       const changes = Effect.map(sql<{ readonly n: number }>`SELECT total_changes() AS n`, (rows) => rows[0]!.n)
       const milliseconds: Array<number> = []
-      const runAll = (name: string, count: number) =>
+      const runAll = (name: string, count: number, concurrency: number) =>
         Effect.forEach(Array.from({ length: count }, (_, i) => `${name}-${i}`), (id) =>
           Effect.gen(function*() {
             const started = performance.now()
@@ -57,13 +57,13 @@ const measure = (concurrency: number, workflows: number) =>
 
       // The log is read at the end, so nothing may be moved out of it; and the code is warm before it is measured.
       yield* sql`PRAGMA wal_autocheckpoint = 0`
-      yield* runAll("warm", Math.max(concurrency * 3, 30))
+      yield* runAll("warm", 500, 100)
       yield* sql`PRAGMA wal_checkpoint(TRUNCATE)`
       milliseconds.length = 0
 
       const before = yield* changes
       const started = performance.now()
-      yield* runAll("run", workflows)
+      yield* runAll("run", workflows, concurrency)
       const seconds = (performance.now() - started) / 1_000
       const rows = (yield* changes) - before
       const wal = readFileSync(`${filename}-wal`)

@@ -70,7 +70,7 @@ export interface RunHandle<out Success, out Error> {
   readonly runId: string
   /** When it was started, in milliseconds since the epoch. */
   readonly startedAt: number
-  /** Waits until the run has closed. */
+  /** Waits until the run has closed. A run that is blocked waits for a developer: `poll` tells why. */
   readonly result: Effect.Effect<Success, Error | ActivityError | RunFailed | JournalError>
   /** Looks, and never waits. */
   readonly poll: Effect.Effect<RunStatus<Success, Error>, JournalError>

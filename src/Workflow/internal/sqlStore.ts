@@ -197,18 +197,11 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
     claim: ({ leaseUntil, now, worker, workflows }) =>
       transaction(Effect.fnUntraced(function*(connection) {
         yield* execute(connection, upsertLease, [worker, leaseUntil])
-        const runs: Array<OwnedRow> = []
+        let runs: ReadonlyArray<OwnedRow> = []
         for (const workflow of workflows) {
-          runs.push(
-            ...yield* execute<OwnedRow>(
-              connection,
-              `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1
-               WHERE closed_seq IS NULL AND workflow = ?
-                 AND (owner IS NULL OR owner IN (SELECT worker FROM holdfast_workers WHERE lease_until <= ?))
-               RETURNING id, run_id, workflow_id, workflow, started_at, due_seq, epoch, blocked`,
-              [worker, workflow, now]
-            )
-          )
+          const free = yield* execute<OwnedRow>(connection, claimFree, [worker, workflow])
+          const orphaned = yield* execute<OwnedRow>(connection, claimFromDead, [worker, workflow, now])
+          runs = [...runs, ...free, ...orphaned]
         }
         yield* execute(
           connection,
@@ -299,6 +292,14 @@ const selectActivities = overValues<
 const selectTimers = overValues<{ readonly run: number; readonly command: number; readonly fire_at: number }>((runs) =>
   `SELECT run, command, fire_at FROM holdfast_timers WHERE run IN (VALUES ${runs}) ORDER BY fire_at`
 )
+
+// Two statements, so that each finds its runs by the index of open runs by owner.
+const claimWhere = (owner: string): string =>
+  `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1
+   WHERE closed_seq IS NULL AND workflow = ? AND owner ${owner}
+   RETURNING id, run_id, workflow_id, workflow, started_at, due_seq, epoch, blocked`
+const claimFree = claimWhere("IS NULL")
+const claimFromDead = claimWhere("IN (SELECT worker FROM holdfast_workers WHERE lease_until <= ?)")
 
 const upsertLease =
   "INSERT INTO holdfast_workers (worker, lease_until) VALUES (?, ?) ON CONFLICT (worker) DO UPDATE SET lease_until = excluded.lease_until"
