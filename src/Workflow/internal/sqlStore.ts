@@ -197,12 +197,12 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
     claim: ({ leaseUntil, now, worker, workflows }) =>
       transaction(Effect.fnUntraced(function*(connection) {
         yield* execute(connection, upsertLease, [worker, leaseUntil])
-        let runs: ReadonlyArray<OwnedRow> = []
-        for (const workflow of workflows) {
-          const free = yield* execute<OwnedRow>(connection, claimFree, [worker, workflow])
-          const orphaned = yield* execute<OwnedRow>(connection, claimFromDead, [worker, workflow, now])
-          runs = [...runs, ...free, ...orphaned]
-        }
+        const claimed = yield* Effect.forEach(workflows, (workflow) =>
+          Effect.all([
+            execute<OwnedRow>(connection, claimFree, [worker, workflow]),
+            execute<OwnedRow>(connection, claimFromDead, [worker, workflow, now])
+          ]))
+        const runs = claimed.flat(2)
         yield* execute(
           connection,
           `DELETE FROM holdfast_workers WHERE lease_until <= ?
