@@ -14,11 +14,11 @@ import * as Schedule from "effect/Schedule"
 import type { Entry, JournalStore, Receipt, RunRecord } from "../Journal.js"
 import { JournalError } from "../WorkflowError.js"
 import { place } from "./place.js"
+import { SharedClock } from "./sharedClock.js"
 import { Changes, insertEvents, type Moved } from "./sqlChanges.js"
 import { migrate } from "./sqlMigrations.js"
 import { eventOf, type EventRow, rowOf } from "./sqlRow.js"
 import { execute, overRows, overValues } from "./sqlStatement.js"
-import { SharedClock } from "./watcher.js"
 
 interface RunRow {
   readonly id: number

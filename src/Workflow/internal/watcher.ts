@@ -6,8 +6,6 @@
  * only while somebody here cares.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -16,14 +14,7 @@ import type * as Scope from "effect/Scope"
 import type { RunClosed } from "../Event.js"
 import type { Entry, JournalStore, LocalWorker, Receipt } from "../Journal.js"
 import type { JournalError } from "../WorkflowError.js"
-
-/**
- * The time that processes share: polls and leases go by it, whatever clock the program runs under. A simulation of
- * several workers provides its own.
- */
-export class SharedClock extends Context.Reference<SharedClock>()("holdfast/Workflow/SharedClock", {
-  defaultValue: (): Clock.Clock => Clock.make()
-}) {}
+import { SharedClock } from "./sharedClock.js"
 
 export interface Watcher {
   readonly onWritten: (entry: Entry, receipt: Receipt) => void

@@ -14,7 +14,7 @@ import type { JournalError } from "../WorkflowError.js"
 import type { Program } from "./execution.js"
 import { makeRunId } from "./runId.js"
 import { runs as makeRuns } from "./runs.js"
-import { SharedClock } from "./watcher.js"
+import { SharedClock } from "./sharedClock.js"
 
 export interface WorkflowRegistration {
   readonly name: string
