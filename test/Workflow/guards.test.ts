@@ -272,6 +272,52 @@ describe("inside a workflow", () => {
   })
 })
 
+describe("user code that throws", () => {
+  it.effect("in a logger does not stop the run (W-5)", () =>
+    Effect.gen(function*() {
+      const run = yield* Client.start(Subject, { id: "logger" })
+      assert.strictEqual(yield* run.result, "done")
+    }).pipe(Effect.provide(
+      Subject.toLayer(() => Effect.as(Effect.zipRight(Effect.log("hello"), Echo.execute("world")), "done")).pipe(
+        Layer.merge(EchoLive),
+        Layer.provideMerge(Engine.layer()),
+        Layer.provide(Logger.replace(
+          Logger.defaultLogger,
+          Logger.make(({ message }) => {
+            if (String(message) === "hello") throw new Error("disk full")
+          })
+        )),
+        Layer.provide(Journal.layerMemory)
+      )
+    )))
+
+  it.effect("in a schema is a typed error, and the engine goes on (W-5)", () =>
+    Effect.gen(function*() {
+      const run = yield* Client.start(Subject, { id: "schema" })
+      assert.strictEqual(yield* run.result, "Codec: broken schema")
+      const after = yield* Client.start(Subject, { id: "after" })
+      assert.strictEqual(yield* after.result, "Codec: broken schema")
+    }).pipe(Effect.provide(
+      Layer.mergeAll(
+        Subject.toLayer(() =>
+          Effect.catchTag(Broken.execute("x"), "ActivityError", ({ detail, reason }) =>
+            Effect.succeed(`${reason}: ${detail.includes("broken schema") ? "broken schema" : detail}`))
+        ),
+        Broken.toLayer(Effect.succeed)
+      ).pipe(Layer.provideMerge(Engine.layer()), Layer.provide(Journal.layerMemory))
+    )))
+})
+
+const Broken = Activity.make("Broken", {
+  payload: Schema.String,
+  success: Schema.transform(Schema.String, Schema.String, {
+    decode: (text) => text,
+    encode: () => {
+      throw new Error("broken schema")
+    }
+  })
+})
+
 interface Seen {
   readonly times: ReadonlyArray<number>
   readonly chances: ReadonlyArray<number>

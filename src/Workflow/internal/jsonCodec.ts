@@ -3,7 +3,7 @@
  * no text.
  */
 import * as Either from "effect/Either"
-import { TreeFormatter } from "effect/ParseResult"
+import { type ParseError, TreeFormatter } from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 
 export interface JsonCodec<A> {
@@ -19,16 +19,20 @@ export const make = <A, I>(schema: Schema.Schema<A, I>): JsonCodec<A> => {
   return {
     encode: (value) =>
       Either.flatMap(
-        Either.mapLeft(encode(value), TreeFormatter.formatErrorSync),
+        formatted(() => encode(value)),
         (encoded) => attempt(() => (JSON.stringify(encoded) as string | undefined) ?? null)
       ),
     decode: (text) =>
       Either.flatMap(
         attempt((): unknown => text === null ? undefined : JSON.parse(text)),
-        (encoded) => Either.mapLeft(decode(encoded), TreeFormatter.formatErrorSync)
+        (encoded) => formatted(() => decode(encoded))
       )
   }
 }
+
+/** A transformation of the user's may throw, too. */
+const formatted = <A>(evaluate: () => Either.Either<A, ParseError>): Either.Either<A, string> =>
+  Either.flatMap(attempt(evaluate), Either.mapLeft(TreeFormatter.formatErrorSync))
 
 const attempt = <A>(evaluate: () => A): Either.Either<A, string> =>
   Either.try({ try: evaluate, catch: (cause) => cause instanceof Error ? cause.message : String(cause) })

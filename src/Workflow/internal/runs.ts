@@ -14,18 +14,18 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Arrival, Command, Event, Unplaced } from "../Event.js"
-import type { Claimed, Entry, Journal, OwnedRun, Receipt } from "../Journal.js"
+import type { Claimed, Entry, Journal, OwnedRun } from "../Journal.js"
 import type { NondeterminismError } from "../WorkflowError.js"
 import { type Attempts, attempts } from "./attempts.js"
 import { DueQueue } from "./dueQueue.js"
-import { Execution, type Program, type Strictness } from "./execution.js"
+import { Execution, type Print, type Program, type Strictness } from "./execution.js"
 import { isLive } from "./liveClock.js"
+import { type Accepted, persistentWrites } from "./persistentWrites.js"
 import { replay } from "./replay.js"
 
 /** A run that this worker owns. */
@@ -85,8 +85,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     const blocked = new Map<string, NondeterminismError>()
     const ready = new Set<Owned>()
     const somethingReady = yield* Effect.makeLatch(false)
-    let committing = 0
-    const quiet = yield* Effect.makeLatch(true)
+    const writes = yield* persistentWrites(journal)
 
     const fork = (effect: Effect.Effect<void>): Fiber.RuntimeFiber<void> => Runtime.runFork(runtime)(effect)
 
@@ -95,35 +94,24 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       somethingReady.unsafeOpen()
     }
 
+    /** What goes wrong with one run must not stop the others: it leaves memory, and is replayed when it wakes. */
+    const contained = (run: Owned, step: () => void): void => {
+      try {
+        step()
+      } catch (defect) {
+        unload(run)
+        run.state = "idle"
+        fork(Effect.logError(`holdfast: run ${run.runId} leaves memory, since a step of it failed`, Cause.die(defect)))
+      }
+    }
+
     // --- writing
 
-    const commit = (entry: Entry, onReceipt: (receipt: Exclude<Receipt, { readonly _tag: "Stale" }>) => void): void => {
-      if (committing++ === 0) quiet.unsafeClose()
-      const settled = () => {
-        if (--committing === 0) quiet.unsafeOpen()
-      }
-      const write = (failures: number): void =>
-        journal.unsafeCommit(entry, (exit) => {
-          if (Exit.isSuccess(exit)) {
-            settled()
-            if (exit.value._tag !== "Stale") onReceipt(exit.value)
-            else {
-              const run = owned.get(entry.runId)
-              if (run !== undefined) giveUp(run)
-            }
-            return
-          }
-          // What is not written has not happened: nothing goes on until it is.
-          fork(
-            Effect.logWarning(`holdfast: run ${entry.runId} waits, since its journal cannot be written`, exit.cause)
-              .pipe(
-                Effect.zipRight(Effect.sleep(Math.min(100 * 2 ** failures, 5_000))),
-                Effect.zipRight(Effect.sync(() => write(failures + 1)))
-              )
-          )
-        })
-      write(0)
-    }
+    const commit = (entry: Entry, onReceipt: (receipt: Accepted) => void): void =>
+      writes.commit(entry, onReceipt, () => {
+        const run = owned.get(entry.runId)
+        if (run !== undefined) giveUp(run)
+      })
 
     const append = (run: Owned, events: ReadonlyArray<Unplaced<Event>>, then: () => void = () => {}): void =>
       commit({ _tag: "Append", runId: run.runId, worker: workerId, epoch: run.epoch, events }, then)
@@ -215,20 +203,21 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
           Effect.retry(Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("5 seconds"))),
           Effect.matchCause({
             onFailure: () => {},
-            onSuccess: (history) => {
-              if (owned.get(run.runId) !== run) return
-              run.state = "idle"
-              // The code has been replaced in the meantime.
-              if (programs.get(run.workflow) !== program) return wake(run)
-              const execution = newExecution(run, program)
-              run.placed = replay(execution, history)
-              run.upTo = history.length
-              if (execution.fault !== undefined) block(run, execution.fault)
-              else {
-                if (run.blocked) unblock(run)
-                if (run.placed.length + run.inbox.length > 0) wake(run)
-              }
-            }
+            onSuccess: (history) =>
+              contained(run, () => {
+                if (owned.get(run.runId) !== run) return
+                run.state = "idle"
+                // The code has been replaced in the meantime.
+                if (programs.get(run.workflow) !== program) return wake(run)
+                const execution = newExecution(run, program)
+                run.placed = replay(execution, history)
+                run.upTo = history.length
+                if (execution.fault !== undefined) block(run, execution.fault)
+                else {
+                  if (run.blocked) unblock(run)
+                  if (run.placed.length + run.inbox.length > 0) wake(run)
+                }
+              })
           })
         )
       )
@@ -255,21 +244,33 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
           epoch: run.epoch,
           events: [...arrivals, turn, ...commands]
         },
-        (receipt) => {
-          if (receipt._tag !== "Appended" || owned.get(run.runId) !== run) return
-          run.state = "idle"
-          run.upTo = receipt.lastSeq
-          for (const print of execution.takePrints()) print()
-          if (execution.closed !== undefined) return giveUp(run)
-          dispatch(run, execution, commands)
-          // Somebody else has written to the run in the meantime, and the journal tells what and where; or its code has
-          // been replaced.
-          if (receipt.due || programs.get(run.workflow) !== program) unload(run)
-          if (execution.fault !== undefined) block(run, execution.fault)
-          else if (receipt.due || run.inbox.length > 0) wake(run)
-          else rest(run)
-        }
+        (receipt) =>
+          contained(run, () => {
+            if (receipt._tag !== "Appended" || owned.get(run.runId) !== run) return
+            run.state = "idle"
+            run.upTo = receipt.lastSeq
+            show(execution.takePrints())
+            if (execution.closed !== undefined) return giveUp(run)
+            dispatch(run, execution, commands)
+            // Somebody else has written to the run in the meantime, and the journal tells what and where; or its code has
+            // been replaced.
+            if (receipt.due || programs.get(run.workflow) !== program) unload(run)
+            if (execution.fault !== undefined) block(run, execution.fault)
+            else if (receipt.due || run.inbox.length > 0) wake(run)
+            else rest(run)
+          })
       )
+    }
+
+    /** A logger is user code and may throw; the run goes on. */
+    const show = (prints: ReadonlyArray<Print>): void => {
+      for (const print of prints) {
+        try {
+          print()
+        } catch (defect) {
+          fork(Effect.logError("holdfast: a logger failed", Cause.die(defect)))
+        }
+      }
     }
 
     /** Keeps the number of runs in memory bounded. */
@@ -332,7 +333,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         const now = clock.unsafeCurrentTimeMillis()
         const turns = [...ready]
         ready.clear()
-        for (const run of turns) takeTurn(run, now)
+        for (const run of turns) contained(run, () => takeTurn(run, now))
       })),
       Effect.forever,
       Effect.interruptible,
@@ -373,7 +374,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       },
       blocked: () => [...blocked.values()],
       addActivity: tasks.add,
-      quiet: quiet.await,
+      quiet: writes.quiet,
       clear: () => {
         for (const run of owned.values()) unload(run)
         owned.clear()
