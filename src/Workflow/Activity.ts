@@ -17,7 +17,7 @@ import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { reader } from "../InvalidOptions.js"
 import * as Retry from "../Schedule/Retry.js"
 import * as RetryPolicy from "../Schedule/RetryPolicy.js"
@@ -226,14 +226,26 @@ export const make = <
           yield* engine.addActivity({
             name,
             launch: (text, info, finish) => {
+              // `Effect.scoped` would cost more than all else that an attempt needs: it provides the scope to a fiber that
+              // runs already, where this one starts with it.
+              const scope = Effect.runSync(Scope.make())
               const attempt = Either.match(payload.decode(text), {
                 onLeft: (problem) =>
                   Effect.succeed(
                     failed({ reason: "Codec", message: `its payload does not fit the schema: ${problem}` })
                   ),
-                onRight: (value) => Effect.map(Effect.exit(Effect.scoped(handler(value))), endOf)
+                onRight: (value) =>
+                  Effect.map(
+                    Effect.exit(
+                      Effect.onExit(Effect.suspend(() => handler(value)), (exit) => Scope.close(scope, exit))
+                    ),
+                    endOf
+                  )
               })
-              const context = Context.add(runtime.context, Attempt, info) as Context.Context<Exclude<R, Scope.Scope>>
+              const context = runtime.context.pipe(
+                Context.add(Attempt, info),
+                Context.add(Scope.Scope, scope)
+              ) as Context.Context<R>
               return Runtime.runFork(Runtime.make({ ...runtime, context }))(finish(attempt), { immediate: false })
             }
           })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, Schema, TestClock } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Schema, type Scope, TestClock } from "effect"
 import { Backoff, Retry, RetryPolicy } from "holdfast/Schedule"
 import { Activity, Engine, Journal, WorkflowError } from "holdfast/Workflow"
 import { Charge, Declined, historyOf, inMemory, kinds, Order, order, started } from "./support/orders.js"
@@ -7,7 +7,7 @@ import { Charge, Declined, historyOf, inMemory, kinds, Order, order, started } f
 /** The result of an order whose body is one activity with this handler. */
 const orderOf = (
   activity: Activity.Activity<number, string, Declined>,
-  handler: (cents: number, attempt: number) => Effect.Effect<string, Declined>
+  handler: (cents: number, attempt: number) => Effect.Effect<string, Declined, Scope.Scope>
 ) =>
   inMemory(
     Layer.mergeAll(
@@ -172,6 +172,39 @@ describe("an activity", () => {
           ])
         })
       )
+    }))
+
+  it.effect("has a scope, which closes with the attempt: when it ends, fails, or is interrupted", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const retry = RetryPolicy.make({ retries: 3, backoff: Backoff.constant("1 second") })
+      const { exit } = yield* orderOf(
+        charge({ retry, startToClose: 1_000 }),
+        (cents, attempt) =>
+          Effect.gen(function*() {
+            yield* Effect.addFinalizer((exit) => Effect.sync(() => log.push(`${attempt} first ${exit._tag}`)))
+            yield* Effect.acquireRelease(Effect.void, () => Effect.sync(() => log.push(`${attempt} second`)))
+            // A layer of its own takes a child of that scope.
+            yield* Layer.build(Layer.scopedDiscard(
+              Effect.addFinalizer(() => Effect.sync(() => log.push(`${attempt} layer`)))
+            ))
+            yield* Effect.forkScoped(
+              Effect.onInterrupt(Effect.never, () => Effect.sync(() => log.push(`${attempt} fiber`)))
+            )
+            yield* Effect.yieldNow()
+            if (attempt === 1) return yield* Effect.never
+            if (attempt === 2) return yield* new Declined({ cents })
+            return "charged"
+          })
+      )
+      assert.deepStrictEqual(exit, Exit.succeed("charged"))
+      const each = (attempt: number, tag: string) => [
+        `${attempt} fiber`,
+        `${attempt} layer`,
+        `${attempt} second`,
+        `${attempt} first ${tag}`
+      ]
+      assert.deepStrictEqual(log, [...each(1, "Failure"), ...each(2, "Failure"), ...each(3, "Success")])
     }))
 
   it.effect("waits for a handler that comes later (W-58, D5.16)", () =>
