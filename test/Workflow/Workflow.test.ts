@@ -1,10 +1,40 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, TestClock } from "effect"
+import { Clock, Deferred, Effect, Fiber, Layer, Queue, TestClock } from "effect"
 import { Fallback, Timeout } from "holdfast/Call"
 import { CircuitBreaker } from "holdfast/Circuit"
 import { Backoff, Retry } from "holdfast/Schedule"
 import { Activity, Client, Engine, Journal, Workflow, WorkflowError } from "holdfast/Workflow"
 import { Charge, Declined, historyOf, inMemory, kinds, Order, order, started } from "./support/orders.js"
+
+describe("fibers of a workflow", () => {
+  it.effect("meet through Deferred, Queue and Semaphore, also across a restart (D3.4)", () => {
+    const live = Layer.mergeAll(
+      Order.toLayer((cents) =>
+        Effect.gen(function*() {
+          const charged = yield* Deferred.make<string>()
+          const labels = yield* Queue.unbounded<string>()
+          const printer = yield* Effect.makeSemaphore(1)
+          const print = (label: string) =>
+            printer.withPermits(1)(Effect.zipRight(Effect.sleep("1 hour"), Queue.offer(labels, label)))
+          yield* Effect.fork(Effect.all([print("first"), print("second")], { concurrency: "unbounded" }))
+          yield* Effect.fork(Effect.flatMap(Charge.execute(cents), (receipt) => Deferred.succeed(charged, receipt)))
+          const all = [yield* Deferred.await(charged), yield* Queue.take(labels), yield* Queue.take(labels)]
+          return `${all.join(", ")} at ${yield* Clock.currentTimeMillis}`
+        })
+      ),
+      Charge.toLayer((cents) => Effect.succeed(`charged ${cents}`))
+    )
+    const { engine, start } = started(live)
+    return Effect.gen(function*() {
+      yield* Effect.zipRight(start, TestClock.adjust("90 minutes")).pipe(Effect.provide(engine))
+      yield* Effect.gen(function*() {
+        const fiber = yield* Effect.fork(Client.result(Order, "order"))
+        yield* TestClock.adjust("30 minutes")
+        assert.strictEqual(yield* Fiber.join(fiber), `charged 100, first, second at ${2 * 3_600_000}`)
+      }).pipe(Effect.provide(engine))
+    }).pipe(Effect.provide(Journal.layerMemory))
+  })
+})
 
 describe("timers", () => {
   it.effect("of one instant fire in the order in which they were started (D2.11)", () =>

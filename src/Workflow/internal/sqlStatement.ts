@@ -37,9 +37,9 @@ export const overRows = <A = unknown>(width: number, text: (rows: string) => str
         while: () => from < rows.length,
         body: () => {
           const count = chunkOf(rows.length - from)
-          const chunk = rows.slice(from, from + count)
-          from += count
-          return connection.execute(textFor(count), chunk.flat(), undefined)
+          const values: Array<Value> = []
+          for (const end = from + count; from < end; from++) values.push(...rows[from]!)
+          return connection.execute(textFor(count), values, undefined)
         },
         step: (more) => {
           for (const row of more) found.push(row as A)
