@@ -226,8 +226,7 @@ export const make = <
           yield* engine.addActivity({
             name,
             launch: (text, info, finish) => {
-              // `Effect.scoped` would cost more than all else that an attempt needs: it provides the scope to a fiber that
-              // runs already, where this one starts with it.
+              // Made here, so that the fiber starts with it: `Effect.scoped` would provide it to a fiber that runs already.
               const scope = Effect.runSync(Scope.make())
               const attempt = Either.match(payload.decode(text), {
                 onLeft: (problem) =>

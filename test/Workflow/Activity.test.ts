@@ -25,6 +25,13 @@ const orderOf = (
 const charge = (options: { readonly retry?: RetryPolicy.RetryPolicy; readonly startToClose?: number }) =>
   Activity.make("Charge", { payload: Schema.Number, success: Schema.String, error: Declined, ...options })
 
+/** Registers a handler with the engine of the test, for the life of a scope. */
+const register = (handler: Layer.Layer<never, never, Engine.Engine>) =>
+  Effect.flatMap(
+    Effect.context<Engine.Engine>(),
+    (context) => Layer.build(Layer.provide(handler, Layer.succeedContext(context)))
+  )
+
 describe("an activity", () => {
   it.effect("has one attempt without a retry policy (D5.1)", () =>
     Effect.gen(function*() {
@@ -215,8 +222,7 @@ describe("an activity", () => {
         const fiber = yield* Effect.fork(run.result)
         yield* TestClock.adjust("1 hour")
         assert.isNull(fiber.unsafePoll())
-        const context = yield* Effect.context<Engine.Engine>()
-        yield* Layer.build(Layer.provide(Charge.toLayer(() => Effect.succeed("late")), Layer.succeedContext(context)))
+        yield* register(Charge.toLayer(() => Effect.succeed("late")))
         assert.strictEqual(yield* Fiber.join(fiber), "late")
       }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(engine, Journal.layerMemory)))
     }))
@@ -228,13 +234,56 @@ describe("an activity", () => {
       const handler = Charge.toLayer(() => Effect.sync(() => String(++calls)))
       yield* Effect.gen(function*() {
         const run = yield* start
-        const context = yield* Effect.context<Engine.Engine>()
-        const build = Effect.scoped(Effect.zipRight(
-          Layer.build(Layer.provide(handler, Layer.succeedContext(context))),
-          run.result
-        ))
+        const build = Effect.scoped(Effect.zipRight(register(handler), run.result))
         assert.deepStrictEqual([yield* build, yield* build, calls], ["1", "1", 1])
       }).pipe(Effect.provide(Layer.provideMerge(engine, Journal.layerMemory)))
+    }))
+
+  it.effect("whose handler goes while it runs starts again, with the same key, when the handler is back (D5.15, D5.16)", () =>
+    Effect.gen(function*() {
+      const { engine, start } = started(Order.toLayer(Charge.execute))
+      const running = yield* Deferred.make<string>()
+      yield* Effect.gen(function*() {
+        const run = yield* start
+        const hang = Charge.toLayer(() =>
+          Effect.flatMap(
+            Activity.idempotencyKey,
+            (key) => Effect.zipRight(Deferred.succeed(running, key), Effect.never)
+          )
+        )
+        const key = yield* Effect.scoped(Effect.zipRight(register(hang), Deferred.await(running)))
+        yield* register(Charge.toLayer(() => Activity.idempotencyKey))
+        assert.strictEqual(yield* run.result, key)
+      }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(engine, Journal.layerMemory)))
+    }))
+
+  it.effect("without a handler does not hold up those that wait for a slot behind it", () =>
+    Effect.gen(function*() {
+      const Slow = Activity.make("Slow", { success: Schema.String })
+      const { engine, start } = started(
+        Order.toLayer((cents) =>
+          Effect.as(
+            Effect.all([
+              Effect.ignore(Slow.execute()),
+              Effect.ignore(Charge.execute(cents)),
+              Effect.ignore(Slow.execute())
+            ], { concurrency: "unbounded" }),
+            "done"
+          )
+        ),
+        { activityConcurrency: 1 }
+      )
+      let slow = 0
+      yield* Effect.gen(function*() {
+        yield* register(Slow.toLayer(() => Effect.delay(Effect.sync(() => String(++slow)), "1 minute")))
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* register(Charge.toLayer(() => Effect.succeed("charged")))
+          yield* start
+          yield* TestClock.adjust("30 seconds")
+        }))
+        yield* TestClock.adjust("90 seconds")
+        assert.strictEqual(slow, 2)
+      }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(engine, Journal.layerMemory)))
     }))
 
   it.effect("runs beside at most as many as the engine allows, in order", () =>

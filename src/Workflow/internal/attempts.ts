@@ -11,6 +11,7 @@
  * `cancel` takes it out of any of these. An attempt that is interrupted has no end: it starts again with the run's next
  * owner.
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -131,11 +132,14 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
       running--
       const state = runs.get(task.run.runId)?.get(task.scheduled.command)
       const current = state?._tag === "Running" && state.fiber === fiber
-      if (current) forget(task)
-      // A cancelled or interrupted attempt has nothing to tell.
-      if (current && Exit.isSuccess(exit)) act(task, exit.value)
-      const [next] = queue
-      if (next !== undefined) {
+      // A cancelled attempt has nothing to tell; one whose handler has gone waits for it to come back.
+      if (current) {
+        forget(task)
+        if (Exit.isSuccess(exit)) act(task, exit.value)
+        else if (Cause.isInterruptedOnly(exit.cause)) enqueue(task)
+      }
+      for (const next of queue) {
+        if (running >= options.concurrency) break
         queue.delete(next)
         enqueue(next)
       }

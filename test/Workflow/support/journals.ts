@@ -17,7 +17,7 @@ export const temporaryFile = Effect.map(
 
 export const database = (filename: string) => Layer.orDie(SqliteClient.layer({ filename }))
 
-export const sqliteFile = (filename: string): Layer.Layer<Journal.Journal | SqlClient.SqlClient> =>
+const sqliteFile = (filename: string): Layer.Layer<Journal.Journal | SqlClient.SqlClient> =>
   Journal.layerSql().pipe(Layer.provideMerge(database(filename)), Layer.orDie)
 
 export const sqlite = Layer.unwrapScoped(Effect.map(temporaryFile, sqliteFile))
