@@ -30,4 +30,4 @@ export const rooms: Readonly<Record<string, Room>> = {
 }
 
 /** The modules that belong to no room: any room may import them, and they import none. */
-export const shared: ReadonlyArray<string> = ["InvalidOptions"]
+export const shared: ReadonlyArray<string> = ["InvalidOptions", "Combinator"]

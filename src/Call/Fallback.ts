@@ -14,10 +14,10 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { dual } from "effect/Function"
-import { stackless } from "../Circuit/internal/stackless.js"
+import { observed } from "../internal/observed.js"
+import { stackless } from "../internal/stackless.js"
 import { reader } from "../InvalidOptions.js"
 import * as matcher from "../Schedule/internal/matcher.js"
-import { observed } from "../Schedule/internal/observed.js"
 
 /**
  * A value in place of any error.

@@ -22,7 +22,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { constVoid } from "effect/Function"
 import * as Runtime from "effect/Runtime"
-import { stackless } from "../Circuit/internal/stackless.js"
+import { stackless } from "../internal/stackless.js"
 import { reader } from "../InvalidOptions.js"
 import { startTimer } from "./internal/timer.js"
 

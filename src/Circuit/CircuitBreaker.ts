@@ -22,10 +22,10 @@ import * as PubSub from "effect/PubSub"
 import type * as Queue from "effect/Queue"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
+import { stackless } from "../internal/stackless.js"
 import { reader } from "../InvalidOptions.js"
 import { makeBreaker } from "./internal/breaker.js"
 import * as machine from "./internal/consecutive.js"
-import { stackless } from "./internal/stackless.js"
 
 /**
  * @since 0.1.0

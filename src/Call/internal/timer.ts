@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
-import { sleepMillis } from "../../Schedule/internal/sleep.js"
+import { sleepMillis } from "../../internal/sleep.js"
 
 /** Stops a timer; without effect when it has fired. */
 export type Stop = () => void

@@ -18,13 +18,13 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
+import { observed } from "../../internal/observed.js"
+import { sleepMillis } from "../../internal/sleep.js"
 import type { RetryEvent } from "../Retry.js"
 import { CurrentAttempt, CurrentDeadline } from "./current.js"
 import * as curve from "./curve.js"
 import * as markers from "./markers.js"
-import { observed } from "./observed.js"
 import { type CompiledRule, type Failure, failureOf } from "./rule.js"
-import { sleepMillis } from "./sleep.js"
 
 /** Everything that is the same for all calls. */
 export interface Plan<R> {
