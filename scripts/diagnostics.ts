@@ -1,7 +1,7 @@
 /**
  * Effect's own diagnostics over the whole project, warnings included: `npm run diagnostics`.
  *
- * `src` is held to every rule of tsconfig.json. Elsewhere a few rules have no sense, and the table says which.
+ * `src` is held to the rules of tsconfig.json. Where a few of them have no sense, the table says which.
  */
 import { spawnSync } from "node:child_process"
 import { join, relative } from "node:path"
@@ -20,11 +20,22 @@ const realWorld = [
   "asyncFunction"
 ]
 
+/**
+ * What runs through the stages of a call has no types there: they are stated where a combinator is made, and held by type
+ * tests.
+ */
+const untyped = ["anyUnknownInErrorContext"]
+
 /** The rules that are not asked of a folder. Programs that are not built on Effect are asked none. */
 const relaxed: Readonly<Record<string, ReadonlyArray<string> | "all">> = {
+  "src/internal": untyped,
+  "src/Schedule": untyped,
+  "src/Circuit": untyped,
+  "src/Call": untyped,
+  "src/Preset": untyped,
   examples: ["importFromBarrel"],
-  test: ["importFromBarrel", "deterministicKeys", "strictEffectProvide", ...realWorld],
-  bench: ["importFromBarrel", "deterministicKeys", "strictEffectProvide", ...realWorld],
+  test: ["importFromBarrel", "deterministicKeys", "strictEffectProvide", ...untyped, ...realWorld],
+  bench: ["importFromBarrel", "deterministicKeys", "strictEffectProvide", ...untyped, ...realWorld],
   scripts: "all"
 }
 
@@ -49,7 +60,7 @@ const output = JSON.parse(run.stdout.slice(run.stdout.indexOf("{"))) as {
 
 const problems = output.diagnostics.flatMap((diagnostic) => {
   const file = relative(root, diagnostic.file)
-  const rules = relaxed[file.split("/")[0] ?? ""] ?? []
+  const rules = Object.entries(relaxed).find(([folder]) => file.startsWith(`${folder}/`))?.[1] ?? []
   return diagnostic.severity === "message" || rules === "all" || rules.includes(diagnostic.name)
     ? []
     : [`${file}:${diagnostic.line}:${diagnostic.column}: ${diagnostic.name}: ${diagnostic.message}`]

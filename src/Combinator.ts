@@ -55,10 +55,10 @@ export type Unhandled<E, Handled> = [Handled] extends [never] ? E : Exclude<E, H
  * @since 0.1.0
  * @category models
  */
-export interface Variance<out E, out R, in out Handled, out A, in In> {
+export interface Variance<out E, out R, out Handled, out A, in In> {
   readonly _E: () => E
   readonly _R: () => R
-  readonly _Handled: (_: Handled) => Handled
+  readonly _Handled: () => Handled
   readonly _A: () => A
   readonly _In: (_: In) => void
 }

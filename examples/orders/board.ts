@@ -11,7 +11,7 @@ export interface Facts {
   readonly completed: number
   /** The worker that lives; 0 when none does. */
   readonly worker: number
-  readonly breaker: "Closed" | "Open" | "HalfOpen"
+  readonly breaker: "Closed" | "Open" | "HalfOpen" | "Isolated"
   readonly breakerOpened: number
   /** Charge requests that have left, and those of them that the living worker waits for. */
   readonly sent: number
@@ -77,7 +77,7 @@ const ofReport = (report: Report, facts: Facts): Partial<Facts> => {
   }
 }
 
-const breakers = { Closed: "closed", Open: "OPEN", HalfOpen: "half-open" } as const
+const breakers = { Closed: "closed", Isolated: "isolated", Open: "OPEN", HalfOpen: "half-open" } as const
 
 const lineOf = (facts: Facts, seconds: number): string =>
   [

@@ -45,6 +45,6 @@ export const Report = Schema.Union(
   /** The breaker has not let the call pass: the same. */
   Schema.TaggedStruct("Rejected", {}),
   /** The circuit breaker has changed its state. */
-  Schema.TaggedStruct("Breaker", { state: Schema.Literal("Closed", "Open", "HalfOpen") })
+  Schema.TaggedStruct("Breaker", { state: Schema.Literal("Closed", "Open", "HalfOpen", "Isolated") })
 )
 export type Report = typeof Report.Type

@@ -72,7 +72,7 @@ export const charge = (service: string, request: ChargeRequest, key: string) =>
   )
 
 /** What the journal gets to see of it. */
-const toPaymentError = (error: CallError | CircuitBreaker.CircuitOpen) => {
+const toPaymentError = (error: CallError | CircuitBreaker.CircuitOpen | CircuitBreaker.Isolated) => {
   switch (error._tag) {
     case "BadStatus":
     case "RateLimited":

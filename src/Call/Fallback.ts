@@ -9,15 +9,19 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import { dual } from "effect/Function"
+import * as Exit from "effect/Exit"
+import type { Combinator } from "../Combinator.js"
 import { observed } from "../internal/observed.js"
 import { stackless } from "../internal/stackless.js"
 import { reader } from "../InvalidOptions.js"
 import * as matcher from "../Schedule/internal/matcher.js"
+import type { TypedCombinator } from "../Schedule/internal/typedCombinator.js"
+import { fallbackCombinator, type Instead } from "./internal/fallback.js"
+
+export type { TypedCombinator } from "../Schedule/internal/typedCombinator.js"
+export { lastGood, type LastGoodOptions, lastGoodWithAge, type StaleServed } from "./internal/lastGood.js"
 
 /**
  * A value in place of any error.
@@ -33,14 +37,11 @@ import * as matcher from "../Schedule/internal/matcher.js"
  * @since 0.1.0
  * @category combinators
  */
-export const to: {
-  <B>(value: B): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | B, never, R>
-  <A, E, R, B>(self: Effect.Effect<A, E, R>, value: B): Effect.Effect<A | B, never, R>
-} = dual(
-  2,
-  <A, E, R, B>(self: Effect.Effect<A, E, R>, value: B): Effect.Effect<A | B, never, R> =>
-    handled(self, () => Effect.succeed(value))
-)
+export function to<B>(value: B): Combinator<never, never, unknown, B>
+export function to<A, E, R, B>(self: Effect.Effect<A, E, R>, value: B): Effect.Effect<A | B, never, R>
+export function to(...args: ReadonlyArray<unknown>): unknown {
+  return onAny("to", args, valueInstead)
+}
 
 /**
  * A value in place of the errors that a matcher takes.
@@ -64,19 +65,19 @@ export const to: {
 export function toOn<E, E2 extends E, B>(
   refinement: (error: NoInfer<E>) => error is E2,
   value: B
-): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | B, Exclude<E, E2>, R>
+): TypedCombinator<never, never, E2, B, E>
 export function toOn<E, B>(
   predicate: (error: NoInfer<E>) => boolean,
   value: B
-): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | B, E, R>
+): TypedCombinator<never, never, never, B, E>
 export function toOn<C extends matcher.Class, B>(
   errorClass: C,
   value: B
-): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | B, Exclude<E, InstanceType<C>>, R>
+): Combinator<never, never, InstanceType<C>, B>
 export function toOn<const Tag extends string, B>(
   tag: Tag,
   value: B
-): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | B, Exclude<E, { readonly _tag: Tag }>, R>
+): Combinator<never, never, { readonly _tag: Tag }, B>
 export function toOn<A, E, R, E2 extends E, B>(
   self: Effect.Effect<A, E, R>,
   refinement: (error: NoInfer<E>) => error is E2,
@@ -98,7 +99,7 @@ export function toOn<A, E, R, const Tag extends matcher.Tags<E>, B>(
   value: B
 ): Effect.Effect<A | B, Exclude<E, { readonly _tag: Tag }>, R>
 export function toOn(...args: ReadonlyArray<unknown>): unknown {
-  return on("Fallback.toOn", args, (value) => () => Effect.succeed(value))
+  return on("toOn", args, valueInstead)
 }
 
 /**
@@ -119,24 +120,17 @@ export function toOn(...args: ReadonlyArray<unknown>): unknown {
  * @since 0.1.0
  * @category combinators
  */
-export const orElse: {
-  <E, B, E2, R2>(
-    that: (error: E) => Effect.Effect<B, E2, R2>
-  ): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | B, E2, R | R2>
-  <B, E2, R2>(
-    that: Effect.Effect<B, E2, R2>
-  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | B, E2, R | R2>
-  <A, E, R, B, E2, R2>(
-    self: Effect.Effect<A, E, R>,
-    that: Effect.Effect<B, E2, R2> | ((error: E) => Effect.Effect<B, E2, R2>)
-  ): Effect.Effect<A | B, E2, R | R2>
-} = dual(
-  2,
-  <A, E, R, B, E2, R2>(
-    self: Effect.Effect<A, E, R>,
-    that: Effect.Effect<B, E2, R2> | ((error: E) => Effect.Effect<B, E2, R2>)
-  ): Effect.Effect<A | B, E2, R | R2> => handled(self, Effect.isEffect(that) ? () => that : that)
-)
+export function orElse<E, B, E2, R2>(
+  that: (error: E) => Effect.Effect<B, E2, R2>
+): TypedCombinator<E2, R2, unknown, B, E>
+export function orElse<B, E2, R2>(that: Effect.Effect<B, E2, R2>): Combinator<E2, R2, unknown, B>
+export function orElse<A, E, R, B, E2, R2>(
+  self: Effect.Effect<A, E, R>,
+  that: Effect.Effect<B, E2, R2> | ((error: E) => Effect.Effect<B, E2, R2>)
+): Effect.Effect<A | B, E2, R | R2>
+export function orElse(...args: ReadonlyArray<unknown>): unknown {
+  return onAny("orElse", args, effectInstead)
+}
 
 /**
  * Another effect in place of the errors that a matcher takes.
@@ -160,19 +154,19 @@ export const orElse: {
 export function orElseOn<E, E2 extends E, B, E3, R3>(
   refinement: (error: NoInfer<E>) => error is E2,
   that: ((error: E2) => Effect.Effect<B, E3, R3>) | Effect.Effect<B, E3, R3>
-): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | B, Exclude<E, E2> | E3, R | R3>
+): TypedCombinator<E3, R3, E2, B, E>
 export function orElseOn<E, B, E3, R3>(
   predicate: (error: NoInfer<E>) => boolean,
   that: ((error: NoInfer<E>) => Effect.Effect<B, E3, R3>) | Effect.Effect<B, E3, R3>
-): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | B, E | E3, R | R3>
+): TypedCombinator<E3, R3, never, B, E>
 export function orElseOn<C extends matcher.Class, B, E3, R3>(
   errorClass: C,
   that: ((error: InstanceType<C>) => Effect.Effect<B, E3, R3>) | Effect.Effect<B, E3, R3>
-): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | B, Exclude<E, InstanceType<C>> | E3, R | R3>
+): Combinator<E3, R3, InstanceType<C>, B>
 export function orElseOn<E, const Tag extends matcher.Tags<E>, B, E3, R3>(
   tag: Tag,
   that: ((error: matcher.WithTag<E, Tag>) => Effect.Effect<B, E3, R3>) | Effect.Effect<B, E3, R3>
-): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | B, Exclude<E, { readonly _tag: Tag }> | E3, R | R3>
+): TypedCombinator<E3, R3, { readonly _tag: Tag }, B, E>
 export function orElseOn<A, E, R, E2 extends E, B, E3, R3>(
   self: Effect.Effect<A, E, R>,
   refinement: (error: NoInfer<E>) => error is E2,
@@ -193,11 +187,8 @@ export function orElseOn<A, E, R, const Tag extends matcher.Tags<E>, B, E3, R3>(
   tag: Tag,
   that: ((error: matcher.WithTag<E, Tag>) => Effect.Effect<B, E3, R3>) | Effect.Effect<B, E3, R3>
 ): Effect.Effect<A | B, Exclude<E, { readonly _tag: Tag }> | E3, R | R3>
-export function orElseOn<E, B, E3, R3>(...args: ReadonlyArray<unknown>): unknown {
-  return on("Fallback.orElseOn", args, (given) => {
-    const that = given as Effect.Effect<B, E3, R3> | ((error: E) => Effect.Effect<B, E3, R3>)
-    return Effect.isEffect(that) ? () => that : that
-  })
+export function orElseOn(...args: ReadonlyArray<unknown>): unknown {
+  return on("orElseOn", args, effectInstead)
 }
 
 /**
@@ -250,13 +241,18 @@ export const chain = <A, E, R, R2 = never>(
   options?: {
     /** Told of every switch. It runs beside the chain, which neither waits for it nor fails with it. */
     readonly onSwitch?: ((event: Switched<E>) => Effect.Effect<unknown, never, R2>) | undefined
+    /** Told, in the same way, of the errors of a chain whose links have all failed. */
+    readonly onExhausted?: ((errors: ReadonlyArray<E>) => Effect.Effect<unknown, never, R2>) | undefined
   }
 ): Effect.Effect<A, ChainExhausted<E>, R | R2> => {
+  const { onExhausted, onSwitch } = options ?? {}
   const from = (index: number, errors: ReadonlyArray<E>): Effect.Effect<A, ChainExhausted<E>, R | R2> => {
     const link = links[index]
-    if (link === undefined) return Effect.failSync(() => stackless(() => new ChainExhausted<E>({ errors })))
-    return handled(link, (error): Effect.Effect<A, ChainExhausted<E>, R | R2> => {
-      const onSwitch = options?.onSwitch
+    if (link === undefined) {
+      const exhausted = Effect.failSync(() => stackless(() => new ChainExhausted<E>({ errors })))
+      return onExhausted === undefined ? exhausted : Effect.zipRight(observed(() => onExhausted(errors)), exhausted)
+    }
+    return orElse(link, (error: E): Effect.Effect<A, ChainExhausted<E>, R | R2> => {
       const next = from(index + 1, [...errors, error])
       return onSwitch === undefined || index + 1 === links.length
         ? next
@@ -266,42 +262,26 @@ export const chain = <A, E, R, R2 = never>(
   return Effect.suspend(() => from(0, []))
 }
 
-/** The arguments of `toOn` and `orElseOn`, in both orders. */
-const on = <A, E, R, B, E2, R2>(
-  name: string,
-  args: ReadonlyArray<unknown>,
-  handler: (given: unknown) => (error: E) => Effect.Effect<B, E2, R2>
-): unknown => {
-  const [source, given] = args.length > 2 ? args.slice(1) : args
-  const taken = matcher.compile(source) ??
-    reader(name).refuse("matcher", source, "a tag, a class or a predicate")
-  const handle = handler(given)
-  const apply = (self: Effect.Effect<A, E, R>) => handledOn(self, taken.test, handle)
-  return args.length > 2 ? apply(args[0] as Effect.Effect<A, E, R>) : apply
+/** The arguments of `to` and `orElse`, in both orders. */
+const onAny = (kind: string, args: ReadonlyArray<unknown>, instead: (given: unknown) => Instead): unknown => {
+  const [self, given] = args.length > 1 ? args : [undefined, args[0]]
+  const combinator = fallbackCombinator(kind, matcher.all, instead(given))
+  return args.length > 1 ? combinator(self as Effect.Effect<unknown, unknown, unknown>) : combinator
 }
 
-const handled = <A, E, R, B, E2, R2>(
-  self: Effect.Effect<A, E, R>,
-  handle: (error: E) => Effect.Effect<B, E2, R2>
-): Effect.Effect<A | B, E2, R | R2> =>
-  Effect.catchAllCause(self, (cause): Effect.Effect<B, E2, R2> =>
-    Either.match(Cause.failureOrCause(cause), {
-      onLeft: (error) => Cause.isDie(cause) ? Effect.failCause(Cause.stripFailures(cause)) : handle(error),
-      onRight: Effect.failCause
-    }))
+/** The arguments of `toOn` and `orElseOn`, in both orders. */
+const on = (kind: string, args: ReadonlyArray<unknown>, instead: (given: unknown) => Instead): unknown => {
+  const [source, given] = args.length > 2 ? args.slice(1) : args
+  const taken = matcher.compile(source) ??
+    reader(`Fallback.${kind}`).refuse("matcher", source, "a tag, a class or a predicate")
+  const combinator = fallbackCombinator(kind, taken, instead(given))
+  return args.length > 2 ? combinator(args[0] as Effect.Effect<unknown, unknown, unknown>) : combinator
+}
 
-const handledOn = <A, E, R, B, E2, R2>(
-  self: Effect.Effect<A, E, R>,
-  takes: (error: E) => boolean,
-  handle: (error: E) => Effect.Effect<B, E2, R2>
-): Effect.Effect<A | B, E | E2, R | R2> =>
-  Effect.catchAllCause(self, (cause): Effect.Effect<B, E | E2, R2> =>
-    Either.match(Cause.failureOrCause(cause), {
-      onLeft: (error) =>
-        !takes(error)
-          ? Effect.failCause(cause)
-          : Cause.isDie(cause)
-          ? Effect.failCause(Cause.stripFailures(cause))
-          : handle(error),
-      onRight: Effect.failCause
-    }))
+const valueInstead = (value: unknown): Instead => {
+  const exit = Exit.succeed(value)
+  return () => exit
+}
+
+// The signatures above let nothing else through.
+const effectInstead = (that: unknown): Instead => Effect.isEffect(that) ? () => that : that as Instead

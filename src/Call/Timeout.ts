@@ -1,30 +1,29 @@
 /**
  * A limit on how long an effect may take.
  *
- * The work runs in a fiber of its own, which starts at once and in place. Work that never suspends is over before a
- * timer would be set: it costs that fiber and nothing else. (Running it in the caller's own fiber and interrupting that
- * would need no fork, but would also interrupt every other child of the caller.)
- *
  * When the time is over the work is interrupted, and `TimedOut` comes out after its finalizers have run: they may use
  * what the caller still holds (a connection, a permit), and a retry must not start while the attempt before it is still
  * giving its resources back. Where that does not matter, `detach: true` returns at the limit, whatever the work does.
  *
- * Time and sleeps come from Effect's `Clock`. What the work changes in fiber refs is kept when it succeeds.
+ * Time and sleeps come from Effect's `Clock`. What the work changes in fiber refs is kept. Fibers that it has started
+ * and that are still running when it ends are interrupted with it.
+ *
+ * Under the live clock the work runs in the caller's own fiber where it can, which costs a timer and nothing else.
+ * Elsewhere it runs in a fiber that starts at once and in place; work that never suspends is then over before a timer
+ * would be set.
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import { constVoid } from "effect/Function"
-import * as Runtime from "effect/Runtime"
+import type { Combinator } from "../Combinator.js"
+import { makeCombinator } from "../internal/combinator.js"
+import type { Stage } from "../internal/pipeline.js"
 import { stackless } from "../internal/stackless.js"
 import { reader } from "../InvalidOptions.js"
-import { startTimer } from "./internal/timer.js"
+import { inFiber } from "./internal/inFiber.js"
+import { Limit, runsInPlace } from "./internal/inPlace.js"
 
 /**
  * The work took longer than it may, and was interrupted.
@@ -54,7 +53,10 @@ export interface Options {
 }
 
 /**
- * Fails with `TimedOut` when an effect is not done after a duration. An infinite duration is no limit. Throws `InvalidOptions` when the duration is zero or negative.
+ * Fails with `TimedOut` when an effect is not done after a duration. An infinite duration is no limit. Throws
+ * `InvalidOptions` when the duration is zero or negative.
+ *
+ * Inside a retry it limits each attempt, outside of it the whole.
  *
  * @example
  * ```ts
@@ -70,10 +72,7 @@ export interface Options {
  * @since 0.1.0
  * @category combinators
  */
-export function after(
-  duration: Duration.DurationInput,
-  options?: Options
-): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | TimedOut, R>
+export function after(duration: Duration.DurationInput, options?: Options): Combinator<TimedOut>
 export function after<A, E, R>(
   self: Effect.Effect<A, E, R>,
   duration: Duration.DurationInput,
@@ -84,64 +83,34 @@ export function after<A, E, R>(
   second?: Duration.DurationInput | Options,
   third?: Options
 ): unknown {
-  if (Effect.isEffect(first)) return limited(first, read(second as Duration.DurationInput), third?.detach === true)
-  const millis = read(first)
-  const detach = (second as Options | undefined)?.detach === true
-  return <A, E, R>(self: Effect.Effect<A, E, R>) => limited(self, millis, detach)
+  return Effect.isEffect(first)
+    ? limit(second as Duration.DurationInput, third)(first)
+    : limit(first, second as Options | undefined)
 }
 
-const read = (duration: Duration.DurationInput): number => {
-  const { duration: millis, refuse } = reader("Timeout.after")
-  const value = millis("duration", duration)
-  return value > 0 ? value : refuse("duration", duration, "a duration above zero")
+const limit = (duration: Duration.DurationInput, options: Options | undefined): Combinator<TimedOut> => {
+  const { duration: millisOf, refuse } = reader("Timeout.after")
+  const millis = millisOf("duration", duration)
+  if (!(millis > 0)) refuse("duration", duration, "a duration above zero")
+  const detach = options?.detach === true
+  return makeCombinator([{
+    policy: "Timeout",
+    settings: { afterMillis: millis === Infinity ? null : millis, detach }
+  }], millis === Infinity ? [] : [stageOf(millis, detach)])
 }
 
-const limited = <A, E, R>(
-  self: Effect.Effect<A, E, R>,
-  millis: number,
-  detach: boolean
-): Effect.Effect<A, E | TimedOut, R> => {
-  if (millis === Infinity) return self
-  return Effect.uninterruptibleMask((restore) =>
-    Effect.withFiberRuntime<A, E | TimedOut, R>((caller, { runtimeFlags }) => {
-      const clock = Context.get(caller.currentDefaultServices, Clock.Clock)
-      const startedAt = clock.unsafeCurrentTimeMillis()
-      const runtime = Runtime.make({
-        // The requirements of the effect that runs here are those of the fiber that runs it.
-        context: caller.currentContext as Context.Context<R>,
-        runtimeFlags,
-        fiberRefs: caller.getFiberRefs()
-      })
-      const work = Runtime.runFork(runtime, restore(self))
-      const exit = work.unsafePoll()
-      if (exit !== null) return finished(work, exit)
-
-      let stopTimer = constVoid
-      const first = Effect.async<Exit.Exit<A, E> | undefined>((resume) => {
-        const remaining = millis - (clock.unsafeCurrentTimeMillis() - startedAt)
-        stopTimer = startTimer(caller, runtime, remaining, (exit) => resume(Effect.as(exit, undefined)))
-        work.addObserver((exit) => resume(Effect.succeed(exit)))
-      })
-      return Effect.matchCauseEffect(restore(first), {
-        onSuccess: (exit): Effect.Effect<A, E | TimedOut> => {
-          stopTimer()
-          const ended = exit ?? work.unsafePoll()
-          if (ended !== null) return finished(work, ended)
-          const interrupted = detach ? Fiber.interruptAsFork(work, caller.id()) : Fiber.interruptAs(work, caller.id())
-          return Effect.zipRight(interrupted, Effect.failSync(() => timedOut(millis)))
-        },
-        // The caller is being interrupted, or its clock has failed.
-        onFailure: (cause) => {
-          stopTimer()
-          return Effect.zipRight(Fiber.interruptAs(work, caller.id()), Effect.failCause(cause))
-        }
-      })
-    })
-  )
+const stageOf = (millis: number, detach: boolean): Stage => {
+  const late = Effect.suspend(() => stackless(() => new TimedOut({ duration: Duration.millis(millis) })))
+  const fits = !detach && millis <= longestTimer
+  return {
+    around: (call) => fits && runsInPlace(call) ? undefined : inFiber(call.inner(), millis, late, detach),
+    enter: (call) => {
+      call.place = new Limit(call.fiber, millis)
+      return undefined
+    },
+    leave: (call, exit) => call.place instanceof Limit ? call.place.end(exit, late) : exit
+  }
 }
 
-const timedOut = (millis: number) => stackless(() => new TimedOut({ duration: Duration.millis(millis) }))
-
-/** The work's exit as it is, and on success what it changed in fiber refs. */
-const finished = <A, E>(work: Fiber.Fiber<A, E>, exit: Exit.Exit<A, E>): Effect.Effect<A, E> =>
-  Exit.isSuccess(exit) ? Effect.zipRight(work.inheritAll, exit) : exit
+/** What a timer of the platform can wait. */
+const longestTimer = 2 ** 31 - 1

@@ -1,5 +1,5 @@
 /**
- * A circuit breaker: after a number of consecutive failures it rejects calls for a while, then lets a few through as
+ * A circuit breaker: when too many calls fail, or are slow, it rejects calls for a while, then lets a few through as
  * probes, and closes again when enough of them succeed.
  *
  * A breaker is a value, made once and shared by sharing it. Calls that end neither in the dependency's favour nor
@@ -7,83 +7,135 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import { dual } from "effect/Function"
+import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import type { Pipeable } from "effect/Pipeable"
 import { hasProperty } from "effect/Predicate"
-import * as PubSub from "effect/PubSub"
 import type * as Queue from "effect/Queue"
-import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
-import { stackless } from "../internal/stackless.js"
-import { reader } from "../InvalidOptions.js"
-import { makeBreaker } from "./internal/breaker.js"
-import * as machine from "./internal/consecutive.js"
+import type { Combinator } from "../Combinator.js"
+import type { Gate, Keyed, Permit as GatePermit } from "./Gate.js"
+import { Breaker, TypeId } from "./internal/breaker.js"
+import { makeBreakers } from "./internal/breakerFamily.js"
+import type { Outcome } from "./internal/breakerMachine.js"
+import { readParts } from "./internal/breakerOptions.js"
+import type { CircuitOpen, Isolated } from "./internal/circuitOpen.js"
+import { bothForms } from "./internal/forms.js"
+import { foundCombinator } from "./internal/gate.js"
+import { startHealthCheck } from "./internal/healthCheck.js"
+import type { OpenFor } from "./internal/openFor.js"
+import type { Trip } from "./internal/trip.js"
+
+export { TypeId } from "./internal/breaker.js"
+export type { Outcome } from "./internal/breakerMachine.js"
+export { CircuitOpen, Isolated } from "./internal/circuitOpen.js"
+export { classify } from "./internal/classify.js"
+export type { Break, OpenFor } from "./internal/openFor.js"
+export { consecutive, countWindow, timeWindow, TripTypeId } from "./internal/trip.js"
+export type { RateOptions, Trip } from "./internal/trip.js"
 
 /**
- * @since 0.1.0
- * @category type ids
- */
-export const TypeId: unique symbol = Symbol.for("holdfast/Circuit/CircuitBreaker")
-
-/**
- * @since 0.1.0
- * @category type ids
- */
-export type TypeId = typeof TypeId
-
-/**
- * A circuit breaker and what can be asked of it.
+ * A circuit breaker and what can be asked of it. It is a `Gate`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface CircuitBreaker extends Pipeable {
-  readonly [TypeId]: TypeId
-  /** What errors and events call it. */
-  readonly key: string
-  /** Puts an effect behind it; see the function of this name. */
-  readonly protect: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R>
+export interface CircuitBreaker extends Gate<CircuitOpen | Isolated> {
+  readonly [TypeId]: typeof TypeId
+  /** A place for one call, to be settled with its outcome. What `protect` uses, for calls that are no single effect. */
+  readonly reserve: Effect.Effect<Permit, CircuitOpen | Isolated>
   /** How it would answer a call now. Reading changes nothing. */
   readonly state: Effect.Effect<State>
+  /** What it has counted. */
+  readonly snapshot: Effect.Effect<Snapshot>
   /** Closes it and forgets what was counted; calls that are out count no more. */
   readonly reset: Effect.Effect<void>
-  /** A place for one call, to be settled with its outcome. What `protect` uses, for calls that are no single effect. */
-  readonly reserve: Effect.Effect<Permit, CircuitOpen>
+  /**
+   * Lets no call through, for as long as the scope is open; calls fail with `Isolated`. Where several hold it so, it is
+   * isolated until the last lets go. Then it is what it was before, and calls that were out count no more.
+   */
+  readonly isolate: (reason: string) => Effect.Effect<void, never, Scope.Scope>
+  /**
+   * Tells it what was found out in another way than by a call. An open breaker closes when the dependency is healthy,
+   * and its time starts again when it is not; any other state is left alone, and so is another `generation` than the
+   * one given. True if it counted.
+   */
+  readonly reportHealth: (healthy: boolean, generation?: number) => Effect.Effect<boolean>
   /** The transitions from now on, each once and in order, until the scope closes. Nothing is dropped: read them. */
   readonly changes: Effect.Effect<Queue.Dequeue<Transition>, never, Scope.Scope>
 }
 
 /**
- * The state of a breaker: times in milliseconds since the epoch.
+ * The state of a breaker: times in milliseconds since the epoch. Every change of state, and everything else that
+ * expires the permits that are out, begins a new generation.
  *
  * @since 0.1.0
  * @category models
  */
-export type State = machine.State
+export type State =
+  | {
+    readonly _tag: "Closed"
+    readonly generation: number
+    /** In a row, or in the window. */
+    readonly failures: number
+  }
+  | {
+    readonly _tag: "Open"
+    readonly generation: number
+    readonly openedAt: number
+    readonly openUntil: number
+    /** How often it has been opened again since it was closed. */
+    readonly reopens: number
+  }
+  | {
+    readonly _tag: "HalfOpen"
+    readonly generation: number
+    readonly successes: number
+    readonly failures: number
+    /** How many probes are out. */
+    readonly probes: number
+    readonly reopens: number
+  }
+  | {
+    readonly _tag: "Isolated"
+    readonly generation: number
+    /** One for each who holds it so, the first first. */
+    readonly reasons: ReadonlyArray<string>
+  }
 
 /**
- * What a call means to the breaker.
+ * The counters of a breaker at one time, as plain data.
  *
  * @since 0.1.0
  * @category models
  */
-export type Outcome = machine.Outcome
+export interface Snapshot {
+  readonly breaker: string
+  readonly state: State["_tag"]
+  /** The calls counted: failures in a row, calls of the window, or probes that have ended; none while it is open. */
+  readonly calls: number
+  readonly failures: number
+  readonly slow: number
+  /** From 0 to 1; 0 where nothing was counted. */
+  readonly failureRate: number
+  readonly slowRate: number
+  /** How many probes are out. */
+  readonly probes: number
+  /** How many calls it has rejected since it was made. */
+  readonly rejected: number
+  /** How many it would have rejected were it not in shadow mode. */
+  readonly wouldReject: number
+}
 
 /**
- * A place for one call.
+ * A place for one call. It is handed back once; later attempts do nothing and give false.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Permit {
+export interface Permit extends GatePermit {
   /** The state it was issued in; in `HalfOpen` the call is a probe. */
   readonly phase: "Closed" | "HalfOpen"
   /**
@@ -104,6 +156,8 @@ export interface Transition {
   readonly from: State["_tag"]
   readonly to: State["_tag"]
   readonly at: number
+  /** The generation that began with it. */
+  readonly generation: number
 }
 
 /**
@@ -119,44 +173,52 @@ export type Classify = (exit: Exit.Exit<unknown, unknown>, phase: "Closed" | "Ha
  * @category models
  */
 export interface Options {
-  /** What errors and events call the breaker. */
+  /** What errors, events and descriptions call the breaker. */
   readonly key: string
-  /** So many failures in a row open it. Default 5. */
+  /** So many failures in a row open it: short for `trip: consecutive(failures)`. Default 5. */
   readonly failures?: number | undefined
+  /** What opens it, where that is not failures in a row. */
+  readonly trip?: Trip | undefined
+  /** For how long it rejects every call. Default 30 seconds. */
+  readonly openFor?: OpenFor | undefined
+  /** Up to this part of the time is added at random, so that many do not probe together: 0 to 1. Default 0. */
+  readonly openJitter?: number | undefined
+  /**
+   * The time that the failing call itself asks for, such as the Retry-After of a response. Above zero it takes the
+   * place of `openFor`, where the breaker opens because of this call.
+   */
+  readonly hint?: ((exit: Exit.Exit<unknown, unknown>) => Duration.DurationInput | undefined) | undefined
+  /** The longest time that a call may ask for. Default 5 minutes. */
+  readonly hintCap?: Duration.DurationInput | undefined
   /** So many successful probes close it. Default 2. */
   readonly successes?: number | undefined
-  /** How long it rejects every call. Default 30 seconds. */
-  readonly openFor?: Duration.DurationInput | undefined
-  /** How many probes may be out at the same time. Default 1. */
-  readonly halfOpenMax?: number | undefined
-  /** When all probes are out and the last began this long ago, they are given up. Default: 4 × `openFor`. */
-  readonly staleProbeAfter?: Duration.DurationInput | undefined
+  readonly halfOpen?: HalfOpenOptions | undefined
+  /** Lets every call through, and only counts those that it would have rejected. Default false. */
+  readonly shadow?: boolean | undefined
   /** What the end of a call means. Default: `classify`. */
   readonly classify?: Classify | undefined
 }
 
 /**
- * The breaker takes no calls: it is open, or half-open with all its probes out.
+ * How it finds out whether the dependency is well again.
  *
  * @since 0.1.0
- * @category errors
+ * @category models
  */
-export class CircuitOpen extends Data.TaggedError("CircuitOpen")<{
-  /** The key of the breaker. */
-  readonly breaker: string
-  readonly state: "Open" | "HalfOpen"
-  /** When it is worth trying again. */
-  readonly retryAfter: Duration.Duration
-}> {
-  override get message(): string {
-    return this.state === "Open"
-      ? `circuit breaker "${this.breaker}" is open after repeated failures; it takes a probe in ${
-        Duration.format(this.retryAfter)
-      }`
-      : `circuit breaker "${this.breaker}" is half-open and all its probes are out; try again in ${
-        Duration.format(this.retryAfter)
-      }`
-  }
+export interface HalfOpenOptions {
+  /** How many probes may be out at the same time. Default 1. */
+  readonly probes?: number | undefined
+  /**
+   * The first so many probes decide: it closes when enough of them succeed, and opens as soon as so many have failed
+   * that this cannot be any more. Default: as many as must succeed, so that one failure opens it.
+   */
+  readonly sample?: number | undefined
+  /** How long it may take until they have decided. Default: as long as it takes. */
+  readonly deadline?: Duration.DurationInput | undefined
+  /** What it does then. Default `"reopen"`. */
+  readonly onDeadline?: "reopen" | "close" | undefined
+  /** When all probes are out and the last began this long ago, they are given up. Default: 4 × as long as it was open. */
+  readonly staleProbeAfter?: Duration.DurationInput | undefined
 }
 
 /**
@@ -166,10 +228,19 @@ export class CircuitOpen extends Data.TaggedError("CircuitOpen")<{
  * ```ts
  * import { Effect } from "effect"
  * import { CircuitBreaker } from "holdfast/Circuit"
+ * import { Backoff } from "holdfast/Schedule"
+ *
+ * const simple = CircuitBreaker.make({ key: "payments", failures: 3, openFor: "10 seconds" })
  *
  * const program = Effect.gen(function*() {
- *   const breaker = yield* CircuitBreaker.make({ key: "payments", failures: 3, openFor: "10 seconds" })
- *   return yield* Effect.succeed("charged").pipe(CircuitBreaker.protect(breaker))
+ *   const breaker = yield* CircuitBreaker.make({
+ *     key: "search",
+ *     trip: CircuitBreaker.timeWindow({ span: "30 seconds", failureRate: 0.5, minimumCalls: 20 }),
+ *     openFor: Backoff.exponential("5 seconds", { cap: "2 minutes" }),
+ *     halfOpen: { probes: 3, sample: 10, deadline: "20 seconds" },
+ *     successes: 8
+ *   })
+ *   return yield* Effect.succeed("found").pipe(CircuitBreaker.protect(breaker))
  * })
  * ```
  *
@@ -177,22 +248,7 @@ export class CircuitOpen extends Data.TaggedError("CircuitOpen")<{
  * @category constructors
  */
 export const make = (options: Options): Effect.Effect<CircuitBreaker> =>
-  Effect.suspend(() => {
-    const { key } = options
-    const settings = settingsOf(options)
-    return Effect.map(PubSub.unbounded<Transition>(), (transitions) =>
-      makeBreaker({
-        typeId: TypeId,
-        key,
-        settings,
-        classify: options.classify ?? classify,
-        valuesSucceed: options.classify === undefined,
-        current: Ref.unsafeMake(machine.initial),
-        transitions,
-        rejection: (state, retryAfterMillis) =>
-          stackless(() => new CircuitOpen({ breaker: key, state, retryAfter: Duration.millis(retryAfterMillis) }))
-      }))
-  })
+  Effect.sync(() => new Breaker(readParts("CircuitBreaker.make", options)(options.key)))
 
 /**
  * Puts an effect behind a breaker: it fails with `CircuitOpen` without running while the breaker takes no calls, and
@@ -216,43 +272,9 @@ export const make = (options: Options): Effect.Effect<CircuitBreaker> =>
  * @category combinators
  */
 export const protect: {
-  (breaker: CircuitBreaker): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R>
-  <A, E, R>(self: Effect.Effect<A, E, R>, breaker: CircuitBreaker): Effect.Effect<A, E | CircuitOpen, R>
-} = dual(
-  2,
-  <A, E, R>(self: Effect.Effect<A, E, R>, breaker: CircuitBreaker): Effect.Effect<A, E | CircuitOpen, R> =>
-    breaker.protect(self)
-)
-
-/**
- * What the end of a call means unless `Options.classify` says otherwise:
- *
- * - a value is a success;
- * - an error with an HTTP status (its own `status`, or that of its `response`) from 400 to 499, or 507, is an answer:
- *   the server works. It is a success of a probe, and neutral in a closed breaker;
- * - any other typed error is a failure;
- * - an interruption or a defect is neutral.
- *
- * @example
- * ```ts
- * import { Cause, Exit } from "effect"
- * import { CircuitBreaker } from "holdfast/Circuit"
- *
- * // as usual, but defects of the driver count too
- * const classify: CircuitBreaker.Classify = (exit, phase) =>
- *   Exit.isFailure(exit) && Cause.isDie(exit.cause) ? "failure" : CircuitBreaker.classify(exit, phase)
- * ```
- *
- * @since 0.1.0
- * @category accessors
- */
-export const classify: Classify = (exit, phase) =>
-  Exit.isSuccess(exit)
-    ? "success"
-    : Option.match(Cause.failureOption(exit.cause), {
-      onNone: () => "neutral",
-      onSome: (error) => !isAnswer(error) ? "failure" : phase === "HalfOpen" ? "success" : "neutral"
-    })
+  (breaker: CircuitBreaker): Combinator<CircuitOpen | Isolated>
+  <A, E, R>(self: Effect.Effect<A, E, R>, breaker: CircuitBreaker): Effect.Effect<A, E | CircuitOpen | Isolated, R>
+} = bothForms((breaker: CircuitBreaker) => breaker.protect)
 
 /**
  * Whether a value is a `CircuitBreaker`.
@@ -270,6 +292,79 @@ export const classify: Classify = (exit, phase) =>
 export const isCircuitBreaker = (u: unknown): u is CircuitBreaker => hasProperty(u, TypeId)
 
 /**
+ * One breaker for each key: a tenant, a host, a shard.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Family extends Keyed<CircuitBreaker, CircuitOpen | Isolated> {
+  /** The transitions of all of them from now on, each once and in order, until the scope closes. */
+  readonly changes: Effect.Effect<Queue.Dequeue<Transition>, never, Scope.Scope>
+}
+
+/**
+ * Breakers that are made when their key is first used. Above `maxKeys`, those that were not used for longest are
+ * forgotten, but never one that is not closed. Errors name the breaker `family/key`. Dies with `InvalidOptions` when
+ * the options can never work.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { CircuitBreaker } from "holdfast/Circuit"
+ *
+ * declare const fetchFrom: (host: string) => Effect.Effect<string, Error>
+ *
+ * const program = Effect.gen(function*() {
+ *   const breakers = yield* CircuitBreaker.keyed({ key: "hosts", failures: 3, maxKeys: 200 })
+ *   return yield* fetchFrom("a.example").pipe(breakers.protect("a.example"))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const keyed = (
+  options: Options & {
+    /** How many breakers are kept. Default 10,000. */
+    readonly maxKeys?: number | undefined
+  }
+): Effect.Effect<Family> => Effect.sync(() => makeBreakers(options))
+
+/**
+ * Asks a dependency how it is, for as long as the scope is open, whenever the breaker is open: first after `every`, and
+ * so on until it closes. Enough healthy answers in a row close the breaker; one that is not starts its open time again.
+ * With `every` shorter than the time that it is open, checks thus take the place of probes, and no real call is risked.
+ *
+ * A check that fails, dies or takes longer than `every` is not healthy.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { CircuitBreaker } from "holdfast/Circuit"
+ *
+ * declare const ping: Effect.Effect<void, Error>
+ *
+ * const program = Effect.gen(function*() {
+ *   const breaker = yield* CircuitBreaker.make({ key: "search" })
+ *   yield* CircuitBreaker.healthCheck(breaker, { check: ping, every: "5 seconds" })
+ *   return breaker
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const healthCheck = <E, R>(
+  breaker: CircuitBreaker,
+  options: {
+    readonly check: Effect.Effect<unknown, E, R>
+    readonly every: Duration.DurationInput
+    /** So many healthy answers in a row close it. Default 1. */
+    readonly successes?: number | undefined
+  }
+): Effect.Effect<void, never, R | Scope.Scope> => startHealthCheck(breaker, options)
+
+/**
  * The class that `Tag` makes.
  *
  * @since 0.1.0
@@ -281,7 +376,7 @@ export interface TagClass<Self, Id extends string>
   /** One breaker for everything that is built with this layer; its key is the tag's id unless given. */
   readonly layer: (options?: Partial<Options>) => Layer.Layer<Self>
   /** Puts an effect behind the breaker of the context. */
-  readonly protect: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R | Self>
+  readonly protect: Combinator<CircuitOpen | Isolated, Self>
 }
 
 /**
@@ -307,29 +402,9 @@ export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self,
   const tag = Context.Tag(`holdfast/CircuitBreaker/${id}` as const)<Self, CircuitBreaker>()
   return Object.assign(tag, {
     layer: (options?: Partial<Options>) => Layer.effect(tag, make({ key: id, ...options })),
-    protect: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.flatMap(tag, (breaker) => protect(self, breaker))
+    protect: foundCombinator<CircuitOpen | Isolated, Self>(
+      { policy: "CircuitBreaker", key: id, settings: { service: true } },
+      (fiber) => Context.unsafeGet(fiber.currentContext, tag)
+    )
   })
 }
-
-const settingsOf = (options: Options): machine.Settings => {
-  const read = reader("CircuitBreaker.make")
-  const openForMillis = read.positiveDuration("openFor", options.openFor ?? "30 seconds")
-  return {
-    failures: read.integer("failures", options.failures ?? 5, 1),
-    successes: read.integer("successes", options.successes ?? 2, 1),
-    openForMillis,
-    halfOpenMax: read.integer("halfOpenMax", options.halfOpenMax ?? 1, 1),
-    staleProbeAfterMillis: options.staleProbeAfter === undefined
-      ? 4 * openForMillis
-      : read.positiveDuration("staleProbeAfter", options.staleProbeAfter)
-  }
-}
-
-/** Whether an error is the answer of a server that works: it refuses this request, not all of them. */
-const isAnswer = (error: unknown): boolean => {
-  const status = statusOf(error) ?? (hasProperty(error, "response") ? statusOf(error.response) : undefined)
-  return status !== undefined && ((status >= 400 && status < 500) || status === 507)
-}
-
-const statusOf = (value: unknown): number | undefined =>
-  hasProperty(value, "status") && typeof value.status === "number" ? value.status : undefined

@@ -12,23 +12,22 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import { NodeInspectSymbol } from "effect/Inspectable"
-import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import * as Option from "effect/Option"
+import type { Pipeable } from "effect/Pipeable"
 import { hasProperty } from "effect/Predicate"
-import * as Random from "effect/Random"
-import * as Schedule from "effect/Schedule"
-import * as Decision from "effect/ScheduleDecision"
-import * as Interval from "effect/ScheduleInterval"
+import type * as Schedule from "effect/Schedule"
 import { reader } from "../InvalidOptions.js"
 import * as curve from "./internal/curve.js"
-import { parse } from "./internal/description.js"
+import * as schedule from "./internal/curveSchedule.js"
+import { type Description, type Jitter, parse, parseAfter, parseSpread, type Spread } from "./internal/description.js"
+
+export type { Description, Jitter, Spread } from "./internal/description.js"
 
 /**
  * @since 0.1.0
  * @category type ids
  */
-export const TypeId: unique symbol = Symbol.for("holdfast/Schedule/Backoff")
+export const TypeId: typeof schedule.TypeId = schedule.TypeId
 
 /**
  * @since 0.1.0
@@ -47,38 +46,6 @@ export interface Backoff extends Schedule.Schedule<Duration.Duration, unknown>, 
   /** The curve as plain data. */
   readonly description: Description
 }
-
-/**
- * How a delay v is spread: `none` waits v, `full` anywhere in [0, v), `equal` anywhere in [v/2, v).
- *
- * @since 0.1.0
- * @category models
- */
-export type Jitter = "none" | "full" | "equal"
-
-/**
- * A backoff as plain data, safe to store as JSON. Times are in milliseconds; a cap of `null` is no cap.
- *
- * @since 0.1.0
- * @category models
- */
-export type Description =
-  | { readonly _tag: "Constant"; readonly delayMillis: number; readonly jitter: Jitter }
-  | {
-    readonly _tag: "Linear"
-    readonly initialMillis: number
-    readonly stepMillis: number
-    readonly capMillis: number | null
-    readonly jitter: Jitter
-  }
-  | {
-    readonly _tag: "Exponential"
-    readonly initialMillis: number
-    readonly factor: number
-    readonly capMillis: number | null
-    readonly jitter: Jitter
-  }
-  | { readonly _tag: "Decorrelated"; readonly initialMillis: number; readonly capMillis: number | null }
 
 /**
  * The same delay every time. Throws `InvalidOptions` when the delay is negative or infinite.
@@ -101,7 +68,7 @@ export const constant = (
   }
 ): Backoff => {
   const read = reader("Backoff.constant")
-  return make({
+  return schedule.makeBackoff({
     _tag: "Constant",
     delayMillis: read.finiteDuration("delay", delay),
     jitter: jitterOf(read, options?.jitter)
@@ -136,7 +103,7 @@ export const linear = (
 ): Backoff => {
   const read = reader("Backoff.linear")
   const initialMillis = read.finiteDuration("initial", initial)
-  return make({
+  return schedule.makeBackoff({
     _tag: "Linear",
     initialMillis,
     stepMillis: options?.step === undefined ? initialMillis : read.finiteDuration("step", options.step),
@@ -176,7 +143,7 @@ export const exponential = (
 ): Backoff => {
   const read = reader("Backoff.exponential")
   const factor = options?.factor ?? 2
-  return make({
+  return schedule.makeBackoff({
     _tag: "Exponential",
     initialMillis: read.positiveDuration("initial", initial),
     factor: factor >= 1 && factor < Infinity ? factor : read.refuse("factor", factor, "a finite number from 1 up"),
@@ -208,7 +175,7 @@ export const decorrelated = (
   }
 ): Backoff => {
   const read = reader("Backoff.decorrelated")
-  return make({
+  return schedule.makeBackoff({
     _tag: "Decorrelated",
     initialMillis: read.positiveDuration("initial", initial),
     capMillis: capOf(read, options?.cap)
@@ -216,7 +183,141 @@ export const decorrelated = (
 }
 
 /**
- * The backoff that a description describes. Throws `InvalidOptions` when it describes none.
+ * A random walk without steps: a smooth exponential curve, read at a random point of each interval. Like `decorrelated`
+ * it spreads callers that failed together, but its delays grow about as 2^n and have no plateau below the cap. Throws
+ * `InvalidOptions` when `initial` is not above zero and finite, or the cap is negative.
+ *
+ * @example
+ * ```ts
+ * import { Backoff } from "holdfast/Schedule"
+ *
+ * const spread = Backoff.decorrelatedV2("1 second", { cap: "30 seconds" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const decorrelatedV2 = (
+  initial: Duration.DurationInput,
+  options?: {
+    /** The longest delay; zero, infinite or absent is no cap. */
+    readonly cap?: Duration.DurationInput | undefined
+  }
+): Backoff => {
+  const read = reader("Backoff.decorrelatedV2")
+  return schedule.makeBackoff({
+    _tag: "DecorrelatedV2",
+    initialMillis: read.positiveDuration("initial", initial),
+    capMillis: capOf(read, options?.cap)
+  })
+}
+
+/**
+ * Grows as the Fibonacci numbers: `initial` times 1, 1, 2, 3, 5, 8, ... up to the cap. Throws `InvalidOptions` when
+ * `initial` is not above zero and finite, or the cap is negative.
+ *
+ * @example
+ * ```ts
+ * import { Backoff } from "holdfast/Schedule"
+ *
+ * // 1 s, 1 s, 2 s, 3 s, 5 s, 8 s, 10 s, 10 s, ...
+ * const curve = Backoff.fibonacci("1 second", { cap: "10 seconds" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fibonacci = (
+  initial: Duration.DurationInput,
+  options?: {
+    /** The longest delay; zero, infinite or absent is no cap. */
+    readonly cap?: Duration.DurationInput | undefined
+    /** Default `"none"`. */
+    readonly jitter?: Jitter | undefined
+  }
+): Backoff => {
+  const read = reader("Backoff.fibonacci")
+  return schedule.makeBackoff({
+    _tag: "Fibonacci",
+    initialMillis: read.positiveDuration("initial", initial),
+    capMillis: capOf(read, options?.cap),
+    jitter: jitterOf(read, options?.jitter)
+  })
+}
+
+/**
+ * The delays of a list, one after another. At its end the last delay is repeated, or the list begins again. Throws
+ * `InvalidOptions` when the list is empty, or a delay negative or infinite.
+ *
+ * @example
+ * ```ts
+ * import { Backoff } from "holdfast/Schedule"
+ *
+ * // 1 s, 5 s, 1 min, 1 min, ...
+ * const curve = Backoff.list(["1 second", "5 seconds", "1 minute"])
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const list = (
+  delays: ReadonlyArray<Duration.DurationInput>,
+  options?: {
+    /** What follows the end of the list. Default `"last"`. */
+    readonly after?: "last" | "cycle" | undefined
+    /** Default `"none"`. */
+    readonly jitter?: Jitter | undefined
+  }
+): Backoff => {
+  const read = reader("Backoff.list")
+  return schedule.makeBackoff({
+    _tag: "List",
+    delaysMillis: delays.length === 0
+      ? read.refuse("delays", "none", "a list of at least one delay")
+      : delays.map((delay, index) => read.finiteDuration(`delays.${index}`, delay)),
+    after: parseAfter(options?.after ?? "last", "after", read.refuse),
+    jitter: jitterOf(read, options?.jitter)
+  })
+}
+
+/**
+ * The delays of a function of one's own. It is given the number of the retry, from 0, and must be pure: what is no
+ * duration, or a negative one, is no delay. A function has no JSON form, so a `RetryPolicy` does not take this curve.
+ * Throws `InvalidOptions` when the cap is negative.
+ *
+ * @example
+ * ```ts
+ * import { Backoff } from "holdfast/Schedule"
+ *
+ * const squares = Backoff.custom((retry) => 100 * (retry + 1) ** 2, { cap: "10 seconds", jitter: "full" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const custom = (
+  delay: (retry: number) => Duration.DurationInput,
+  options?: {
+    /** What its description calls it. Default: the name of the function. */
+    readonly label?: string | undefined
+    /** The longest delay; zero, infinite or absent is no cap. */
+    readonly cap?: Duration.DurationInput | undefined
+    /** Default `"none"`. */
+    readonly jitter?: Jitter | undefined
+  }
+): Backoff => {
+  const read = reader("Backoff.custom")
+  return schedule.makeBackoff({
+    _tag: "Custom",
+    label: options?.label ?? (delay.name === "" ? "function" : delay.name),
+    capMillis: capOf(read, options?.cap),
+    jitter: jitterOf(read, options?.jitter)
+  }, (retry) => Option.match(Duration.decodeUnknown(delay(retry)), { onNone: () => 0, onSome: Duration.toMillis }))
+}
+
+/**
+ * The backoff that a description describes. Throws `InvalidOptions` when it describes none, or a `Custom` one, whose
+ * function it does not hold.
  *
  * @example
  * ```ts
@@ -230,7 +331,7 @@ export const decorrelated = (
  * @category constructors
  */
 export const fromDescription = (description: Description): Backoff =>
-  make(parse(description, "", reader("Backoff.fromDescription").refuse))
+  schedule.makeBackoff(parse(description, "", reader("Backoff.fromDescription").refuse))
 
 /**
  * Whether a value is a `Backoff`.
@@ -250,8 +351,9 @@ export const isBackoff = (u: unknown): u is Backoff => hasProperty(u, TypeId)
 /**
  * The delay before one retry, as a pure function.
  *
- * `retry` counts from 0. `random` is a number in [0, 1) and matters only to a curve with jitter. `previous`, the delay
- * that came before, matters only to the decorrelated curve, which without it starts from its initial delay.
+ * `retry` counts from 0. `random` is a number in [0, 1) and matters only to a curve with jitter. What came before
+ * matters only to the decorrelated curves: to the first its delay, without which it starts from the initial one; to the
+ * second its random number, without which the middle is assumed.
  *
  * @example
  * ```ts
@@ -266,66 +368,15 @@ export const isBackoff = (u: unknown): u is Backoff => hasProperty(u, TypeId)
 export const delay = (self: Backoff, options: {
   readonly retry: number
   readonly random: number
+  /** The delay before this one. */
   readonly previous?: Duration.DurationInput | undefined
+  /** The random number that the delay before this one was drawn with. */
+  readonly previousRandom?: number | undefined
 }): Duration.Duration =>
-  Duration.millis(curve.delayMillis(
-    self.description,
-    options.retry,
-    options.random,
-    options.previous === undefined ? undefined : Duration.toMillis(options.previous)
-  ))
-
-/** The schedule's state: how many delays were given out, and the last of them. */
-interface Position {
-  readonly retry: number
-  readonly previous: number | undefined
-}
-
-const start: Position = { retry: 0, previous: undefined }
-
-const variance = {
-  _Out: (_: never) => _,
-  _In: (_: unknown) => _,
-  _R: (_: never) => _
-}
-
-class Curve implements Backoff {
-  readonly initial = start
-  constructor(readonly description: Description) {}
-  get [TypeId](): TypeId {
-    return TypeId
-  }
-  get [Schedule.ScheduleTypeId]() {
-    return variance
-  }
-  step(now: number, _input: unknown, state: Position) {
-    const next = (random: number) => {
-      const millis = curve.delayMillis(this.description, state.retry, random, state.previous)
-      return [
-        { retry: state.retry + 1, previous: millis } satisfies Position,
-        Duration.millis(millis),
-        Decision.continueWith(Interval.after(now + millis))
-      ] as const
-    }
-    return curve.needsRandom(this.description)
-      ? Effect.map(Random.next, next)
-      : Effect.sync(() => next(0))
-  }
-  pipe() {
-    return pipeArguments(this, arguments)
-  }
-  toJSON() {
-    return { _id: "Backoff", ...this.description }
-  }
-  [NodeInspectSymbol]() {
-    return this.toJSON()
-  }
-  toString() {
-    return JSON.stringify(this)
-  }
-}
-
-const make = (description: Description): Backoff => new Curve(Object.freeze(description))
+  Duration.millis(curve.delayMillis(schedule.curveOf(self), options.retry, options.random, {
+    millis: options.previous === undefined ? undefined : Duration.toMillis(options.previous),
+    random: options.previousRandom
+  }))
 
 type Reader = ReturnType<typeof reader>
 
@@ -334,12 +385,8 @@ const capOf = (read: Reader, cap: Duration.DurationInput | undefined): number | 
   return millis > 0 && millis < Infinity ? millis : null
 }
 
-const jitterOf = (read: Reader, jitter: Jitter | undefined): Jitter =>
-  jitter === undefined
-    ? "none"
-    : jitter === "none" || jitter === "full" || jitter === "equal"
-    ? jitter
-    : read.refuse("jitter", jitter, "\"none\", \"full\" or \"equal\"")
+const jitterOf = (read: Reader, jitter: Jitter | undefined): Spread =>
+  parseSpread(jitter ?? "none", "jitter", read.refuse)
 
 /**
  * The curve for those without an opinion: 1, 2, 4, 8, 16, 30, 30, ... seconds.

@@ -10,18 +10,26 @@
  * @since 0.1.0
  */
 import type * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type * as Schedule from "effect/Schedule"
+import type { Combinator, Description } from "../Combinator.js"
+import { makeCombinator } from "../internal/combinator.js"
 import { reader } from "../InvalidOptions.js"
 import type { Backoff } from "./Backoff.js"
+import { ledgerOf } from "./internal/budget/budget.js"
 import * as matcher from "./internal/matcher.js"
 import * as loop from "./internal/retryLoop.js"
 import * as rule from "./internal/rule.js"
+import type { TypedCombinator } from "./internal/typedCombinator.js"
+import { isRetryBudget, type RetryBudget } from "./RetryBudget.js"
 
 export { CurrentAttempt, CurrentDeadline } from "./internal/current.js"
 export { isNonRetryable, nonRetryable, retryAfter, retryAfterOf } from "./internal/markers.js"
 export type { Class, Tags, WithTag } from "./internal/matcher.js"
 export { RuleTypeId } from "./internal/rule.js"
+export type { TypedCombinator } from "./internal/typedCombinator.js"
 
 /**
  * A rule for failures of calls that fail with `E`. Rules are values: keep them in a list and share the list.
@@ -44,13 +52,24 @@ export interface Rule<in E> {
 export interface RuleOptions<in E> {
   /** How many retries these failures get in one call: 0 or more, or `"unlimited"`. */
   readonly retries: number | "unlimited"
-  /** The delay before each retry. Its first delay comes before this rule's first retry. */
-  readonly backoff: Backoff
+  /**
+   * The delay before each retry. Its first delay comes before this rule's first retry.
+   *
+   * Any schedule of Effect will do: it starts anew with each call, is given what the rule has matched, and when it comes
+   * to its end the rule is used up. With such a one, `retries: "unlimited"` leaves the limit to the schedule.
+   */
+  readonly backoff: Backoff | Schedule.Schedule<unknown, NoInfer<E>>
   /**
    * The delay that the failure itself asks for, such as the Retry-After of a response. Above zero it takes the place
    * of the curve, which then does not move forward; anything else leaves the delay to the curve.
    */
   readonly hint?: ((error: E) => Duration.DurationInput | undefined) | undefined
+  /**
+   * What the server says about coming back, as the header `grpc-retry-pushback-ms` does: a number of milliseconds to
+   * wait, after which the curve starts again from its first delay. A negative number, or text that is no whole number,
+   * means that there must be no retry. `undefined` says nothing.
+   */
+  readonly pushback?: ((error: E) => string | number | undefined) | undefined
   /** The longest delay that a failure may ask for. Default: none. */
   readonly hintCap?: Duration.DurationInput | undefined
   /** Up to this much is added at random to the delay that was asked for, but not past `hintCap`. Default: nothing. */
@@ -64,20 +83,64 @@ export interface RuleOptions<in E> {
 }
 
 /**
+ * What a retry tells its observer.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RetryEvent<E> = Retrying<E> | Suppressed<E>
+
+/**
  * A retry that is about to happen.
  *
  * @since 0.1.0
  * @category models
  */
-export interface RetryEvent<out E> {
+export interface Retrying<out E> extends Decided<E> {
+  readonly _tag: "Retrying"
+}
+
+/**
+ * A retry that a rule with retries left would make, and that is not made:
+ *
+ * - `budget`: the budget is spent;
+ * - `time`: it would start after `maxElapsed` or the deadline;
+ * - `pushback`: the server has asked not to.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Suppressed<out E> extends Decided<E> {
+  readonly _tag: "Suppressed"
+  readonly reason: "budget" | "time" | "pushback"
+}
+
+/**
+ * A decision about an attempt that did not give what was wanted.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Decided<out E> {
   /** The label of the rule that decided. */
   readonly rule: string
-  /** The number of the attempt that has failed; the first is 1. */
+  /** The number of the attempt that has ended; the first is 1. */
   readonly attempt: number
-  /** The wait before the next attempt. */
+  /** The wait before the next attempt, or what it would have been. */
   readonly delay: Duration.Duration
+  /** Empty where the attempt gave a value that was not good enough. */
   readonly cause: Cause.Cause<E>
+  /** The value that was not good enough. */
+  readonly value: Option.Option<unknown>
 }
+
+/**
+ * What tells the errors that are never retried: a tag, a class or a predicate.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Never<E> = matcher.Tags<E> | matcher.Class | ((error: E) => boolean)
 
 /**
  * Options that hold for all rules of a retry.
@@ -85,7 +148,11 @@ export interface RetryEvent<out E> {
  * @since 0.1.0
  * @category models
  */
-export interface Options<in E, out R = never> {
+export interface Options<E, R = never> {
+  /** Errors that are never retried, whatever the rules say: tags, classes and predicates. Default: none. */
+  readonly never?: ReadonlyArray<Never<E>> | undefined
+  /** Bounds the retries of all calls that share it. Default: none. */
+  readonly budget?: RetryBudget | undefined
   /**
    * No attempt starts later than this after the first one. A sleep that would end later is not begun: the failure
    * comes out at once. Default: no limit.
@@ -96,7 +163,10 @@ export interface Options<in E, out R = never> {
    * the next attempt has `minAttempt` left. A delay that the failure asked for is not shortened.
    */
   readonly clamp?: { readonly minAttempt: Duration.DurationInput } | undefined
-  /** Told of each retry before its sleep. It runs beside the call, which neither waits for it nor fails with it. */
+  /**
+   * Told of each retry before its sleep, and of each that is suppressed. It runs beside the call, which neither waits
+   * for it nor fails with it.
+   */
   readonly onRetry?: ((event: RetryEvent<E>) => Effect.Effect<unknown, never, R>) | undefined
 }
 
@@ -143,7 +213,7 @@ export const on: {
 } = (source: string | matcher.Class | ((error: never) => boolean), options: RuleOptions<never>): Rule<unknown> => {
   const compiled = matcher.compile(source) ??
     reader("Retry.on").refuse("matcher", source, "a tag, a class or a predicate")
-  return rule.makeRule("Retry.on", compiled.label, compiled, options)
+  return rule.makeRule("Retry.on", compiled.label, { _tag: "Error", matcher: compiled }, options)
 }
 
 /**
@@ -164,7 +234,7 @@ export const on: {
  * @category constructors
  */
 export const onAny = <E>(options: RuleOptions<E>): Rule<E> =>
-  rule.makeRule("Retry.onAny", matcher.all.label, matcher.all, options)
+  rule.makeRule("Retry.onAny", matcher.all.label, { _tag: "Error", matcher: matcher.all }, options)
 
 /**
  * A rule that looks at the whole cause: the only kind that can retry a defect, or an attempt that interrupted itself.
@@ -187,7 +257,46 @@ export const onCause = <E>(
   predicate: (cause: Cause.Cause<E>) => boolean,
   options: RuleOptions<Cause.Cause<E>>
 ): Rule<E> =>
-  rule.makeRule("Retry.onCause", predicate.name === "" ? "cause" : predicate.name, predicate as rule.Subject, options)
+  rule.makeRule("Retry.onCause", predicate.name === "" ? "cause" : predicate.name, {
+    _tag: "Cause",
+    // The types of the callers see to it that only the cause of an E comes here.
+    test: predicate as (cause: Cause.Cause<unknown>) => boolean
+  }, options)
+
+/**
+ * A rule for values: it takes those that are not good enough, such as the answer that a job is still running. When the
+ * rule is used up, the last value comes out. Throws `InvalidOptions` when an option is missing or can never work.
+ *
+ * A policy can be used with effects of any type, so the predicate is given an unknown value.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Backoff, Retry } from "holdfast/Schedule"
+ *
+ * interface Job {
+ *   readonly state: "running" | "done"
+ * }
+ *
+ * declare const readJob: Effect.Effect<Job>
+ *
+ * const isRunning = (value: unknown) => (value as Job).state === "running"
+ *
+ * const polled = readJob.pipe(
+ *   Retry.rules([Retry.onValue(isRunning, { retries: 20, backoff: Backoff.constant("3 seconds") })])
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const onValue = (predicate: (value: unknown) => boolean, options: RuleOptions<unknown>): Rule<unknown> =>
+  rule.makeRule(
+    "Retry.onValue",
+    predicate.name === "" ? "value" : predicate.name,
+    { _tag: "Value", test: predicate },
+    options
+  )
 
 /**
  * Retries an effect by ordered rules: in one loop, each rule with its own budget, the first that matches decides.
@@ -219,11 +328,11 @@ export const onCause = <E>(
 export function rules<E, R2 = never>(
   rules: ReadonlyArray<Rule<E>> & (unknown extends E ? never : unknown),
   options?: Options<E, R2>
-): <A, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | R2>
+): TypedCombinator<never, R2, never, never, E>
 export function rules<R2 = never>(
   rules: ReadonlyArray<Rule<unknown>>,
   options?: Options<unknown, R2>
-): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | R2>
+): Combinator<never, R2>
 export function rules<Self extends Effect.Effect<unknown, unknown, unknown>, R2 = never>(
   self: Self,
   rules: ReadonlyArray<Rule<Effect.Effect.Error<Self>>>,
@@ -234,9 +343,7 @@ export function rules<A, E, R, R2>(
   second?: ReadonlyArray<Rule<E>> | Options<E, R2>,
   third?: Options<E, R2>
 ): unknown {
-  if (Effect.isEffect(first)) return retried(first, makePlan<R2>(second, third))
-  const plan = makePlan<R2>(first, second)
-  return <A, E, R>(self: Effect.Effect<A, E, R>) => retried(self, plan)
+  return Effect.isEffect(first) ? retried(second, third)(first) : retried(first, second)
 }
 
 /**
@@ -270,24 +377,49 @@ export interface Unreachable {
  * @category accessors
  */
 export const unreachable = <E>(rules: ReadonlyArray<Rule<E>>): ReadonlyArray<Unreachable> => {
-  const { rules: all } = makePlan(rules, undefined)
-  return all.flatMap((later, index) => {
+  return unreachableIn(makePlan(rules, undefined).rules)
+}
+
+const unreachableIn = (all: ReadonlyArray<rule.CompiledRule>): ReadonlyArray<Unreachable> =>
+  all.flatMap((later, index) => {
     const earlier = all.slice(0, index).find((earlier) => rule.hides(earlier, later))
     return earlier === undefined ? [] : [{ index, rule: later.label, coveredBy: earlier.label }]
   })
+
+const retried = (list: unknown, options: unknown): Combinator => {
+  const plan = makePlan(list, options)
+  // What has nothing to do leaves the effect as it is.
+  return makeCombinator([describe(plan)], plan.rules.length === 0 ? [] : [loop.retryStage(plan)])
 }
 
-const retried = <A, E, R, R2>(self: Effect.Effect<A, E, R>, plan: loop.Plan<R2>): Effect.Effect<A, E, R | R2> =>
-  plan.rules.length === 0 ? self : loop.run(self, plan)
-
 // Called by the signatures above only; what they let through is checked here.
-const makePlan = <R>(list: unknown, options: unknown): loop.Plan<R> => {
+const makePlan = (list: unknown, options: unknown): loop.Plan => {
   const read = reader("Retry.rules")
-  const { clamp, maxElapsed, onRetry } = (options ?? {}) as Options<unknown, R>
+  const { budget, clamp, maxElapsed, never = [], onRetry } = (options ?? {}) as Options<unknown, unknown>
   return {
     rules: Array.isArray(list) && list.every(rule.isRule) ? [...list] : read.refuse("rules", list, "a list of rules"),
+    never: never.map((source, index) =>
+      matcher.compile(source) ?? read.refuse(`never.${index}`, source, "a tag, a class or a predicate")
+    ),
     maxElapsedMillis: maxElapsed === undefined ? Infinity : read.duration("maxElapsed", maxElapsed),
     minAttemptMillis: clamp === undefined ? undefined : read.positiveDuration("clamp.minAttempt", clamp.minAttempt),
+    budget: budget === undefined
+      ? undefined
+      : isRetryBudget(budget)
+      ? ledgerOf(budget)
+      : read.refuse("budget", budget, "a RetryBudget"),
     onRetry
   }
 }
+
+const describe = (plan: loop.Plan): Description => ({
+  policy: "Retry",
+  settings: {
+    rules: plan.rules.map(({ settings }) => settings),
+    never: plan.never.map(rule.describeMatcher),
+    unreachable: unreachableIn(plan.rules).map(({ coveredBy, index, rule }) => ({ index, rule, coveredBy })),
+    maxElapsedMillis: plan.maxElapsedMillis === Infinity ? null : plan.maxElapsedMillis,
+    minAttemptMillis: plan.minAttemptMillis ?? null,
+    budget: plan.budget?.key ?? null
+  }
+})

@@ -13,6 +13,7 @@ import { hasProperty } from "effect/Predicate"
 import { reader } from "../InvalidOptions.js"
 import * as Backoff from "./Backoff.js"
 import * as curve from "./internal/curve.js"
+import { curveOf } from "./internal/curveSchedule.js"
 import * as description from "./internal/description.js"
 
 /**
@@ -98,6 +99,8 @@ export interface Attempted {
   readonly random: number
   /** The delay before the attempt that has failed now; only the decorrelated curve looks at it. */
   readonly previousDelayMillis?: number | undefined
+  /** The random number of that delay; only the second decorrelated curve looks at it, and assumes 0.5 without. */
+  readonly previousRandom?: number | undefined
 }
 
 /**
@@ -124,7 +127,8 @@ export class UndecodableRetryPolicy extends Data.TaggedError("UndecodableRetryPo
 }
 
 /**
- * A policy from its options. Throws `InvalidOptions` when they can never work.
+ * A policy from its options. Throws `InvalidOptions` when they can never work, or when the backoff is `Backoff.custom`,
+ * which cannot be stored.
  *
  * @example
  * ```ts
@@ -155,7 +159,9 @@ export const make = (options: {
   const maxElapsed = options.maxElapsed === undefined ? Infinity : read.duration("maxElapsed", options.maxElapsed)
   return new Policy(
     options.retries === "unlimited" ? "unlimited" : read.integer("retries", options.retries, 0),
-    Backoff.isBackoff(options.backoff) ? options.backoff : read.refuse("backoff", options.backoff, "a Backoff"),
+    Backoff.isBackoff(options.backoff) && options.backoff.description._tag !== "Custom"
+      ? options.backoff
+      : read.refuse("backoff", options.backoff, "a Backoff that can be stored, which one of a function cannot"),
     Object.freeze([...(options.nonRetryable ?? [])]),
     maxElapsed < Infinity ? Duration.millis(maxElapsed) : undefined
   )
@@ -208,10 +214,10 @@ export const next = (policy: RetryPolicy, attempted: Attempted): Next => {
   const asked = attempted.retryAfterMillis ?? 0
   const delayMillis = Math.round(
     asked > 0 ? Math.min(asked, curve.longest) : curve.delayMillis(
-      policy.backoff.description,
+      curveOf(policy.backoff),
       attempted.failures - 1,
       attempted.random,
-      attempted.previousDelayMillis
+      { millis: attempted.previousDelayMillis, random: attempted.previousRandom }
     )
   )
   return policy.maxElapsed !== undefined && attempted.elapsedMillis + delayMillis > Duration.toMillis(policy.maxElapsed)

@@ -26,7 +26,7 @@ export const makeCombinator = <E = never, R = never, Handled = never, A = never,
 }
 
 /** The stages of a combinator. */
-export const stagesOf = (combinator: Combinator<any, any, any, any, any>): ReadonlyArray<Stage> =>
+export const stagesOf = (combinator: { readonly [TypeId]: unknown }): ReadonlyArray<Stage> =>
   (combinator as unknown as Staged).stages
 
 const variance = {

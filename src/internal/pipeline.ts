@@ -58,9 +58,11 @@ export const through = (
   stages: ReadonlyArray<Stage>,
   from = 0
 ): Effect.Effect<unknown, unknown, unknown> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.withFiberRuntime((fiber) => new Passage(self, stages, from, restore, fiber).enter(from))
-  )
+  from === stages.length ?
+    self :
+    Effect.uninterruptibleMask((restore) =>
+      Effect.withFiberRuntime((fiber) => new Passage(self, stages, from, restore, fiber).enter(from))
+    )
 
 class Passage implements Call {
   began = false
@@ -92,7 +94,7 @@ class Passage implements Call {
   }
 
   inner(): Effect.Effect<unknown, unknown, unknown> {
-    return this.at + 1 === this.stages.length ? this.self : through(this.self, this.stages, this.at + 1)
+    return through(this.self, this.stages, this.at + 1)
   }
 
   enter(from: number): Effect.Effect<unknown, unknown, unknown> {

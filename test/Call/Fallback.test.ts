@@ -1,6 +1,7 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Cause, Context, Data, Deferred, Effect, Exit, Fiber } from "effect"
 import { Fallback } from "holdfast/Call"
+import type { Combinator } from "holdfast/Combinator"
 import { InvalidOptions } from "../../src/InvalidOptions.js"
 
 class A extends Data.TaggedError("A")<{ readonly n: number }> {}
@@ -50,8 +51,13 @@ describe("Fallback", () => {
       const both = Cause.parallel(Cause.fail(new B()), Cause.die("bug"))
       for (const cause of [Cause.die("bug"), both]) {
         const self: Effect.Effect<string, A | B> = Effect.failCause(cause)
-        for (const fallback of [Fallback.to("x"), Fallback.toOn("B", "x"), Fallback.orElse(Effect.succeed("x"))]) {
-          const exit = yield* Effect.exit(self.pipe(fallback))
+        const handled: ReadonlyArray<Effect.Effect<string, A | B>> = [
+          self.pipe(Fallback.to("x")),
+          self.pipe(Fallback.toOn("B", "x")),
+          self.pipe(Fallback.orElse(Effect.succeed("x")))
+        ]
+        for (const effect of handled) {
+          const exit = yield* Effect.exit(effect)
           assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause) && !Cause.isFailure(exit.cause))
         }
       }
@@ -96,16 +102,56 @@ describe("Fallback", () => {
       assert.deepStrictEqual(log, ["first starts", "first ends", "second starts", "second ends"])
     }))
 
-  it.effect("chain: when all links fail, all errors come out in order; each switch is told (R136)", () =>
+  it.effect("chain: when all links fail, all errors come out in order; each switch is told, and the end (R136)", () =>
     Effect.gen(function*() {
       const switches: Array<Fallback.Switched<string>> = []
+      const exhausted: Array<string> = []
       const error = yield* Effect.flip(Fallback.chain([Effect.fail("1"), Effect.fail("2"), Effect.fail("3")], {
-        onSwitch: (event) => Effect.sync(() => switches.push(event))
+        onSwitch: (event) => Effect.sync(() => switches.push(event)),
+        onExhausted: (errors) => Effect.sync(() => exhausted.push(...errors))
       }))
       yield* Effect.yieldNow()
       assert.deepStrictEqual(error.errors, ["1", "2", "3"])
       assert.strictEqual(error.message, "all 3 links of a fallback chain failed; the last with 3")
+      assert.deepStrictEqual(exhausted, ["1", "2", "3"])
       assert.deepStrictEqual(switches, [{ from: 0, to: 1, error: "1" }, { from: 1, to: 2, error: "2" }])
+    }))
+
+  it("fallbacks describe themselves, and are combinators (R31)", () => {
+    const described = [
+      Fallback.to("x"),
+      Fallback.toOn("A", "x"),
+      Fallback.orElse(Effect.succeed("x")),
+      Fallback.orElseOn(A, Effect.succeed("x"))
+    ].flatMap(({ descriptions }) => descriptions)
+    assert.deepStrictEqual(described, [
+      { policy: "Fallback", settings: { kind: "to", on: { kind: "all", label: "any error", tags: [] } } },
+      { policy: "Fallback", settings: { kind: "toOn", on: { kind: "tag", label: "A", tags: ["A"] } } },
+      { policy: "Fallback", settings: { kind: "orElse", on: { kind: "all", label: "any error", tags: [] } } },
+      { policy: "Fallback", settings: { kind: "orElseOn", on: { kind: "class", label: "A", tags: ["A"] } } }
+    ])
+    expectTypeOf(Fallback.to(5)).toEqualTypeOf<Combinator<never, never, unknown, number>>()
+    expectTypeOf(Fallback.toOn("A", 5)).toEqualTypeOf<Combinator<never, never, { readonly _tag: "A" }, number>>()
+    expectTypeOf(Fallback.toOn(A, 5)).toEqualTypeOf<Combinator<never, never, A, number>>()
+    expectTypeOf(Fallback.toOn<A, number>((error) => error.n > 0, 5)).toExtend<
+      Combinator<never, never, never, number, A>
+    >()
+    expectTypeOf(Fallback.orElse((error: A) => Effect.succeed(error.n))).toExtend<
+      Combinator<never, never, unknown, number, A>
+    >()
+  })
+
+  it.effect("a fallback effect can be interrupted (R9)", () =>
+    Effect.gen(function*() {
+      const started = yield* Deferred.make<void>()
+      let released = 0
+      const instead = Effect.zipRight(Deferred.succeed(started, undefined), Effect.never).pipe(
+        Effect.ensuring(Effect.sync(() => released++))
+      )
+      const fiber = yield* Effect.fork(a.pipe(Fallback.orElse(instead)))
+      yield* Deferred.await(started)
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(fiber)))
+      assert.strictEqual(released, 1)
     }))
 
   it("what is no matcher is refused at once (R11)", () => {

@@ -1,9 +1,10 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Cause, Context, Duration, Effect, Exit, Fiber, Queue, TestClock } from "effect"
+import { Cause, Context, Duration, Effect, Exit, Fiber, Metric, Queue, TestClock } from "effect"
+import { Fallback } from "holdfast/Call"
 import { CircuitBreaker } from "holdfast/Circuit"
 import { Backoff, Retry } from "holdfast/Schedule"
 import { InvalidOptions } from "../../src/InvalidOptions.js"
-import { Down, fail, held, opened, options, outcome, tag, times } from "./support/calls.js"
+import { Down, fail, held, opened, options, outcome, rejectionOf, tag, times } from "./support/calls.js"
 
 describe("CircuitBreaker", () => {
   it.effect("by default 5 failures in a row open it for 30 s, and 2 successful probes, one at a time, close it (R84)", () =>
@@ -36,7 +37,13 @@ describe("CircuitBreaker", () => {
     Effect.gen(function*() {
       yield* TestClock.setTime(1_234)
       const breaker = yield* opened(0)
-      assert.deepStrictEqual(yield* breaker.state, { _tag: "Open", generation: 1, openedAt: 1_234 })
+      assert.deepStrictEqual(yield* breaker.state, {
+        _tag: "Open",
+        generation: 1,
+        openedAt: 1_234,
+        openUntil: 31_234,
+        reopens: 0
+      })
     }))
 
   it.effect("open it rejects until 29,999 ms, and at exactly 30,000 ms the next call is the probe (R86)", () =>
@@ -44,7 +51,7 @@ describe("CircuitBreaker", () => {
       const breaker = yield* opened(29_999)
       let calls = 0
       const call = Effect.sync(() => ++calls).pipe(breaker.protect)
-      const rejection = yield* Effect.flip(call)
+      const rejection = yield* rejectionOf(call)
       assert.strictEqual(Duration.toMillis(rejection.retryAfter), 1)
       assert.strictEqual(calls, 0)
       yield* TestClock.adjust(1)
@@ -55,7 +62,7 @@ describe("CircuitBreaker", () => {
 
   it.effect("half-open it lets in as many probes as it may, and no more (R87)", () =>
     Effect.gen(function*() {
-      const breaker = yield* opened(30_000, { halfOpenMax: 3 })
+      const breaker = yield* opened(30_000, { halfOpen: { probes: 3 } })
       const probes = yield* Effect.all([held(breaker), held(breaker), held(breaker)])
       assert.strictEqual(yield* outcome(Effect.void.pipe(breaker.protect)), "CircuitOpen")
       yield* probes[1].succeed
@@ -102,7 +109,7 @@ describe("CircuitBreaker", () => {
 
   it.effect("the time after which probes are given up can be set (R90)", () =>
     Effect.gen(function*() {
-      const breaker = yield* opened(30_000, { staleProbeAfter: "5 seconds" })
+      const breaker = yield* opened(30_000, { halfOpen: { staleProbeAfter: "5 seconds" } })
       const stuck = yield* held(breaker)
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(yield* outcome(Effect.succeed("ok").pipe(breaker.protect)), "ok")
@@ -113,7 +120,8 @@ describe("CircuitBreaker", () => {
     Effect.gen(function*() {
       const breaker = yield* opened(30_000)
       const changes = yield* breaker.changes
-      assert.strictEqual(yield* tag(breaker), "HalfOpen")
+      // The generation is still that of the open breaker: the next begins with the next call.
+      assert.deepInclude(yield* breaker.state, { _tag: "HalfOpen", generation: 1 })
       assert.isTrue(yield* Queue.isEmpty(changes))
       assert.include(String(breaker), "\"_tag\":\"Open\"")
     }).pipe(Effect.scoped))
@@ -150,7 +158,7 @@ describe("CircuitBreaker", () => {
 
   it.effect("a permit is settled once (R96)", () =>
     Effect.gen(function*() {
-      const breaker = yield* opened(30_000, { halfOpenMax: 2, successes: 2 })
+      const breaker = yield* opened(30_000, { halfOpen: { probes: 2 }, successes: 2 })
       const permit = yield* breaker.reserve
       assert.strictEqual(permit.phase, "HalfOpen")
       assert.isTrue(yield* permit.settle("success"))
@@ -165,13 +173,20 @@ describe("CircuitBreaker", () => {
   it.effect("options that can never work are a defect; no probe at all is one of them (R98)", () =>
     Effect.gen(function*() {
       const bad: ReadonlyArray<Partial<CircuitBreaker.Options>> = [
-        { halfOpenMax: 0 },
+        { halfOpen: { probes: 0 } },
         { failures: 0 },
         { failures: 1.5 },
         { successes: NaN },
         { openFor: 0 },
         { openFor: "-1 seconds" },
-        { staleProbeAfter: Infinity }
+        { openFor: "forever" as never },
+        { openJitter: 1.5 },
+        { hintCap: 0 },
+        { failures: 3, trip: CircuitBreaker.consecutive(3) },
+        { successes: 3, halfOpen: { sample: 2 } },
+        { halfOpen: { deadline: 0 } },
+        { halfOpen: { onDeadline: "wait" as never } },
+        { halfOpen: { staleProbeAfter: Infinity } }
       ]
       for (const wrong of bad) {
         const exit = yield* Effect.exit(CircuitBreaker.make({ ...options, ...wrong }))
@@ -203,7 +218,7 @@ describe("CircuitBreaker", () => {
   it.effect("a rejection says which breaker, in what state, and when to try again; it records no stack (R132)", () =>
     Effect.gen(function*() {
       const breaker = yield* opened(10_000)
-      const open = yield* Effect.flip(Effect.void.pipe(breaker.protect))
+      const open = yield* rejectionOf(Effect.void.pipe(breaker.protect))
       assert.deepStrictEqual([open.breaker, open.state, Duration.toSeconds(open.retryAfter)], ["payments", "Open", 20])
       assert.strictEqual(
         open.message,
@@ -213,10 +228,28 @@ describe("CircuitBreaker", () => {
       assert.include(new Error("others keep theirs").stack, "at ")
       yield* TestClock.adjust("20 seconds")
       const probe = yield* held(breaker)
-      const full = yield* Effect.flip(Effect.void.pipe(breaker.protect))
+      const full = yield* rejectionOf(Effect.void.pipe(breaker.protect))
       assert.strictEqual(full.state, "HalfOpen")
       yield* probe.interrupt
     }))
+
+  it.effect("a fallback can take the place of the open breaker by its tag, and transitions can be counted by their ends (R99)", () =>
+    Effect.gen(function*() {
+      const breaker = yield* CircuitBreaker.make({ ...options, failures: 1, successes: 1 })
+      const changes = yield* breaker.changes
+      const call = fail.pipe(breaker.protect, Fallback.toOn("CircuitOpen", "from the cache"))
+      assert.strictEqual(yield* outcome(call), "Down")
+      assert.strictEqual(yield* outcome(call), "from the cache")
+      yield* TestClock.adjust("30 seconds")
+      yield* Effect.void.pipe(breaker.protect)
+      const counter = Metric.counter("transitions")
+      const labelled = (from: string, to: string) =>
+        counter.pipe(Metric.tagged("from", from), Metric.tagged("to", to), Metric.tagged("test", "R99"))
+      for (const { from, to } of yield* Queue.takeAll(changes)) yield* Metric.increment(labelled(from, to))
+      for (const [from, to] of [["Closed", "Open"], ["Open", "HalfOpen"], ["HalfOpen", "Closed"]] as const) {
+        assert.strictEqual((yield* Metric.value(labelled(from, to))).count, 1)
+      }
+    }).pipe(Effect.scoped))
 
   it.effect("a retry can wait for as long as the breaker says (R18)", () =>
     Effect.gen(function*() {
@@ -245,7 +278,7 @@ describe("CircuitBreaker", () => {
     class Payments extends CircuitBreaker.Tag("Payments")<Payments>() {}
     const program = Effect.gen(function*() {
       yield* times(1, fail.pipe(Payments.protect))
-      const open = yield* Effect.flip(Effect.void.pipe(Payments.protect))
+      const open = yield* rejectionOf(Effect.void.pipe(Payments.protect))
       assert.strictEqual(open.breaker, "Payments")
       assert.strictEqual(yield* tag(yield* Payments), "Open")
     })
@@ -259,7 +292,7 @@ describe("CircuitBreaker", () => {
     {}
     class Payments extends CircuitBreaker.Tag("Payments")<Payments>() {}
     const call: Effect.Effect<number, Down, Dependency> = Effect.zipRight(Dependency, fail)
-    type Protected = Effect.Effect<number, Down | CircuitBreaker.CircuitOpen, Dependency>
+    type Protected = Effect.Effect<number, Down | CircuitBreaker.CircuitOpen | CircuitBreaker.Isolated, Dependency>
     const uses = (breaker: CircuitBreaker.CircuitBreaker) => {
       expectTypeOf(call.pipe(CircuitBreaker.protect(breaker))).toEqualTypeOf<Protected>()
       expectTypeOf(CircuitBreaker.protect(call, breaker)).toEqualTypeOf<Protected>()
@@ -267,7 +300,7 @@ describe("CircuitBreaker", () => {
     }
     expectTypeOf(uses).returns.toBeVoid()
     expectTypeOf(call.pipe(Payments.protect)).toEqualTypeOf<
-      Effect.Effect<number, Down | CircuitBreaker.CircuitOpen, Dependency | Payments>
+      Effect.Effect<number, Down | CircuitBreaker.CircuitOpen | CircuitBreaker.Isolated, Dependency | Payments>
     >()
   })
 })

@@ -103,7 +103,7 @@ describe("what a call comes to for its CircuitBreaker", () => {
       ),
       fc.integer({ min: 1, max: 3 })
     ],
-    ([steps, halfOpenMax]) =>
+    ([steps, probes]) =>
       Effect.gen(function*() {
         let now = 0
         // A test clock takes milliseconds of real time for each step.
@@ -116,7 +116,7 @@ describe("what a call comes to for its CircuitBreaker", () => {
           sleep: () => Effect.never
         }
         const run = Effect.gen(function*() {
-          const breaker = yield* CircuitBreaker.make({ ...options, failures: 2, openFor: 30, halfOpenMax })
+          const breaker = yield* CircuitBreaker.make({ ...options, failures: 2, openFor: 30, halfOpen: { probes } })
           const out: Array<Effect.Effect.Success<ReturnType<typeof held>>> = []
           const end = (call: typeof out[number], how: "succeed" | "fail" | "die" | "interrupt") => call[how]
           for (const step of steps) {
@@ -127,7 +127,7 @@ describe("what a call comes to for its CircuitBreaker", () => {
               if (call !== undefined) yield* end(call, step.how)
             }
             const state = yield* breaker.state
-            if (state._tag === "HalfOpen") assert.isAtMost(state.probes, Math.min(halfOpenMax, out.length))
+            if (state._tag === "HalfOpen") assert.isAtMost(state.probes, Math.min(probes, out.length))
           }
           for (const call of out) yield* call.interrupt
           const state = yield* breaker.state

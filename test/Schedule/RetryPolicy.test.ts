@@ -12,7 +12,10 @@ const policies = fc.record({
     Backoff.standard,
     Backoff.constant("1 minute", { jitter: "equal" }),
     Backoff.linear("2 seconds", { step: "1 second", cap: "1 hour" }),
-    Backoff.decorrelated("5 millis")
+    Backoff.decorrelated("5 millis"),
+    Backoff.decorrelatedV2("5 millis", { cap: "1 minute" }),
+    Backoff.fibonacci("1 second", { jitter: "grpc" }),
+    Backoff.list(["1 second", "1 minute"], { after: "cycle", jitter: { proportional: 0.1, exceedCap: true } })
   ),
   nonRetryable: fc.array(fc.string()),
   maxElapsed: fc.option(fc.nat(), { nil: undefined })
@@ -71,6 +74,14 @@ describe("RetryPolicy", () => {
     )
   })
 
+  it("so does the second one, from the random number before (R24)", () => {
+    const policy = RetryPolicy.make({ retries: 9, backoff: Backoff.decorrelatedV2("1 second") })
+    const next = (previousRandom: number) =>
+      RetryPolicy.next(policy, { failures: 2, elapsedMillis: 0, random: 0.1, previousRandom })
+    assert.deepStrictEqual(next(0.9), { _tag: "Retry", delayMillis: 211 })
+    assert.deepStrictEqual(next(0), { _tag: "Retry", delayMillis: 1_486 })
+  })
+
   it("none never retries", () => {
     assert.deepStrictEqual(RetryPolicy.next(RetryPolicy.none, first), { _tag: "Stop", reason: "RetriesExhausted" })
   })
@@ -94,6 +105,12 @@ describe("RetryPolicy", () => {
         ["backoff.factor", { ...good, backoff: { ...good.backoff, factor: 0 } }],
         ["backoff.jitter", { ...good, backoff: { ...good.backoff, jitter: "some" } }],
         ["backoff.initialMillis", { ...good, backoff: { ...good.backoff, initialMillis: 0 } }],
+        ["backoff._tag", { ...good, backoff: { _tag: "Custom", label: "f", capMillis: null, jitter: "none" } }],
+        ["backoff.jitter", { ...good, backoff: { ...good.backoff, jitter: { proportional: 2 } } }],
+        ["backoff.delaysMillis", {
+          ...good,
+          backoff: { _tag: "List", delaysMillis: [], after: "last", jitter: "none" }
+        }],
         ["backoff.capMillis", { ...good, backoff: { ...good.backoff, capMillis: -1 } }],
         ["nonRetryable", { ...good, nonRetryable: [1] }],
         ["maxElapsedMillis", { ...good, maxElapsedMillis: "1 minute" }]
@@ -110,6 +127,8 @@ describe("RetryPolicy", () => {
     assert.throws(() => RetryPolicy.make({ retries: -1, backoff }), InvalidOptions)
     assert.throws(() => RetryPolicy.make({ retries: NaN, backoff }), InvalidOptions)
     assert.throws(() => RetryPolicy.make({ retries: 1, backoff, maxElapsed: -1 }), InvalidOptions)
+    // A function cannot be stored.
+    assert.throws(() => RetryPolicy.make({ retries: 1, backoff: Backoff.custom(() => 5) }), InvalidOptions)
     // @ts-expect-error a policy needs a backoff
     assert.throws(() => RetryPolicy.make({ retries: 1 }), InvalidOptions)
   })

@@ -36,7 +36,7 @@ export class Keyed<A> {
       this.use(key, known)
       return known
     }
-    if (this.instances.size >= this.options.capacity) this.dropOne(now)
+    this.makeRoom(now)
     const made = this.options.make(key)
     this.instances.set(key, made)
     return made
@@ -47,15 +47,17 @@ export class Keyed<A> {
     this.instances.set(key, instance)
   }
 
-  // Those that cannot be spared go to the end, so that the next search does not meet them first again.
-  private dropOne(now: number): void {
-    for (let remaining = this.instances.size; remaining > 0; remaining--) {
+  // Those that cannot be spared go to the end, so that the next search does not meet them first again. A search looks
+  // at a few only: else each new key would look at all where none can be spared. It drops all it may of those, so that
+  // a map that had to grow shrinks again.
+  private makeRoom(now: number): void {
+    const { capacity, isSpare } = this.options
+    for (let looks = 0; looks < longestSearch && this.instances.size >= capacity; looks++) {
       const [key, instance] = this.instances.entries().next().value!
-      if (this.options.isSpare(instance, now)) {
-        this.instances.delete(key)
-        return
-      }
-      this.use(key, instance)
+      if (isSpare(instance, now)) this.instances.delete(key)
+      else this.use(key, instance)
     }
   }
 }
+
+const longestSearch = 16

@@ -56,3 +56,11 @@ export const covers = (earlier: Matcher, later: Matcher): boolean =>
 const isClass = (u: unknown): u is Class & { readonly name: string; readonly prototype: unknown } =>
   typeof u === "function" &&
   (Object.getOwnPropertyDescriptor(u, "prototype")?.writable === false || u.prototype instanceof Error)
+
+/** The tags of the errors that a matcher takes, where they can be known. */
+export const tagsOf = ({ kind, source }: Matcher): ReadonlyArray<string> => {
+  if (kind === "tag") return [String(source)]
+  // The class of a tagged error carries its tag as the name of its prototype.
+  const tag = isClass(source) && hasProperty(source.prototype, "name") ? source.prototype.name : undefined
+  return typeof tag === "string" && tag !== "Error" ? [tag] : []
+}

@@ -1,178 +1,188 @@
 /**
  * The loop of a retried call: one loop, whatever the number of rules.
  *
- *     attempt ── success ───────────────────────────────▶ its value
- *        ▲ └──── failure ─▶ first rule that matches ─ no ─▶ the failure, untouched
- *        │                     │ yes, has retries left, and the next attempt would start in time
+ *     attempt ── good ──────────────────────────────────▶ its value
+ *        ▲ └──── not good ─▶ first rule that matches ─ no ─▶ the end as it is, untouched
+ *        │                     │ yes, has retries left, the next attempt would start in time, the budget allows it
  *        └──────── sleep ◀─────┘
  *
+ * The first attempt runs inside the pipeline of the call, and the loop begins when it has ended badly: a call that
+ * succeeds at once pays for a look at its exit and nothing else. Only where an attempt has to be told something (its
+ * number in a retry of a retry, its slip of a budget) is the first one an effect of its own too.
+ *
  * Attempts and sleeps can be interrupted, what lies between them cannot: so the failure that came before an
- * interruption is not lost, and an interrupted sleep is followed by no attempt. Counters live as long as one call and
- * are made at its first failure; a call that succeeds at once pays for none of this.
+ * interruption is not lost, and an interrupted sleep is followed by no attempt.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
-import * as Random from "effect/Random"
+import { nowOf } from "../../internal/now.js"
 import { observed } from "../../internal/observed.js"
+import type { Call, Stage } from "../../internal/pipeline.js"
 import { sleepMillis } from "../../internal/sleep.js"
 import type { RetryEvent } from "../Retry.js"
+import { Account, type Ledger, type Slip } from "./budget/ledger.js"
 import { CurrentAttempt, CurrentDeadline } from "./current.js"
-import * as curve from "./curve.js"
-import * as markers from "./markers.js"
-import { type CompiledRule, type Failure, failureOf } from "./rule.js"
+import { type Counters, decide, makeCounters } from "./decide.js"
+import type { Matcher } from "./matcher.js"
+import { type CompiledRule, endingOf } from "./rule.js"
 
 /** Everything that is the same for all calls. */
-export interface Plan<R> {
+export interface Plan {
   readonly rules: ReadonlyArray<CompiledRule>
+  readonly never: ReadonlyArray<Matcher>
   readonly maxElapsedMillis: number
   /** Delays of a curve are shortened to leave an attempt this much time. */
   readonly minAttemptMillis: number | undefined
-  readonly onRetry: ((event: RetryEvent<unknown>) => Effect.Effect<unknown, never, R>) | undefined
+  readonly budget: Ledger | undefined
+  readonly onRetry: ((event: RetryEvent<unknown>) => Effect.Effect<unknown, never, unknown>) | undefined
 }
 
-/** Runs an effect under a plan. */
-export const run = <A, E, R, R2>(self: Effect.Effect<A, E, R>, plan: Plan<R2>): Effect.Effect<A, E, R | R2> =>
-  Effect.withFiberRuntime((fiber) => {
-    const startedAt = plan.maxElapsedMillis < Infinity ? now(fiber) : 0
-    let counters: Counters | undefined
-    return Effect.uninterruptibleMask((restore) => {
-      const attempt = (effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | R2> =>
-        Effect.catchAllCause(restore(effect), (cause) =>
-          Cause.isInterrupted(cause)
-            // Was it the attempt that interrupted itself, or is the caller being interrupted?
-            ? Effect.matchCauseEffect(restore(Effect.void), {
-              onSuccess: () => failed(cause),
-              onFailure: () => Effect.failCause(beforeInterrupt(cause))
-            })
-            : failed(cause))
+type Ended = Exit.Exit<unknown, unknown>
+type Rest = Effect.Effect<unknown, unknown, unknown>
 
-      const failed = (cause: Cause.Cause<E>): Effect.Effect<A, E, R | R2> =>
-        Effect.flatMap(
-          next(plan, counters ??= makeCounters(plan), fiber, startedAt, failureOf(cause)),
-          (retry): Effect.Effect<A, E, R | R2> => {
-            const { onRetry } = plan
-            return retry === undefined
-              ? Effect.failCause(cause)
-              : onRetry === undefined
-              ? again(cause, retry)
-              : Effect.zipRight(observed(() => onRetry(retry)), again(cause, retry))
-          }
-        )
+/** The stage of a retry. */
+export const retryStage = (plan: Plan): Stage => {
+  const judgesValues = plan.rules.some(({ subject }) => subject._tag === "Value")
+  return {
+    around: (call) =>
+      plan.budget === undefined && Context.get(call.fiber.currentContext, CurrentAttempt) === 1
+        ? undefined
+        : wholeCall(plan, call),
+    enter: plan.maxElapsedMillis === Infinity ? undefined : (call) => {
+      call.place = nowOf(call.fiber)
+      return undefined
+    },
+    leave: (call, exit) =>
+      Exit.isSuccess(exit) && !judgesValues
+        ? exit
+        : new Loop(plan, call.fiber, call.restore, call.inner(), (call.place as number | undefined) ?? 0).ended(exit)
+  }
+}
 
-      const again = (cause: Cause.Cause<E>, retry: RetryEvent<unknown>): Effect.Effect<A, E, R | R2> =>
-        Effect.matchCauseEffect(restore(sleepMillis(Duration.toMillis(retry.delay))), {
-          onSuccess: () => attempt(numbered(self, retry.attempt + 1)),
-          // Leaving this region adds the interruption to the failure.
-          onFailure: (ended) =>
-            Effect.failCause(Cause.isInterruptedOnly(ended) ? cause : Cause.sequential(cause, ended))
-        })
+/** All attempts, the first one included. */
+const wholeCall = (plan: Plan, call: Call): Rest => {
+  const inner = call.inner()
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.suspend(() => new Loop(plan, call.fiber, restore, inner, nowOf(call.fiber)).first())
+  )
+}
 
-      // Inside an attempt of an outer retry the count starts again.
-      return attempt(Context.get(fiber.currentContext, CurrentAttempt) === 1 ? self : numbered(self, 1))
+/** One call. */
+class Loop {
+  private counters: Counters | undefined
+  private readonly account: Account | undefined
+  private slip: Slip | undefined
+  /** Whether the attempt that runs, or is waited for, is one beyond the first. */
+  private extra = false
+  constructor(
+    private readonly plan: Plan,
+    private readonly fiber: Fiber.RuntimeFiber<unknown, unknown>,
+    private readonly restore: Call["restore"],
+    private readonly inner: Rest,
+    private readonly startedAt: number
+  ) {
+    this.account = plan.budget === undefined ? undefined : new Account(plan.budget, fiber)
+  }
+
+  first(): Rest {
+    // Inside an attempt of an outer retry the count starts again.
+    return this.attempt(
+      Context.get(this.fiber.currentContext, CurrentAttempt) === 1 ? this.inner : this.numbered(1)
+    )
+  }
+
+  private numbered(attempt: number): Rest {
+    return Effect.provideService(this.inner, CurrentAttempt, attempt)
+  }
+
+  private attempt(effect: Rest): Rest {
+    const { account } = this
+    const carrying = account === undefined ? effect : account.carrying(effect, this.slip = account.slip())
+    return Effect.matchCauseEffect(this.restore(carrying), {
+      onSuccess: (value) => this.ended(Exit.succeed(value)),
+      onFailure: (cause) => this.ended(Exit.failCause(cause))
     })
-  })
-
-/** What one call has used up. All but `attempts` are per rule. */
-interface Counters {
-  attempts: number
-  readonly used: Array<number>
-  readonly steps: Array<number>
-  readonly previous: Array<number | undefined>
-}
-
-const makeCounters = (plan: Plan<unknown>): Counters => ({
-  attempts: 0,
-  used: plan.rules.map(() => 0),
-  steps: plan.rules.map(() => 0),
-  previous: plan.rules.map(() => undefined)
-})
-
-/** What follows a failed attempt: a retry, or `undefined`. */
-const next = (
-  plan: Plan<unknown>,
-  counters: Counters,
-  fiber: Fiber.RuntimeFiber<unknown, unknown>,
-  startedAt: number,
-  failure: Failure
-): Effect.Effect<RetryEvent<unknown> | undefined> => {
-  counters.attempts++
-  const mark = markers.read(Option.getOrUndefined(failure.error))
-  const index = mark.nonRetryable ? -1 : choose(plan.rules, counters, failure)
-  const rule = plan.rules[index]
-  if (rule === undefined) return Effect.succeed(undefined)
-  const asked = mark.retryAfterMillis > 0 ? mark.retryAfterMillis : rule.hintMillis(failure)
-  return Effect.map(wait(rule, index, counters, asked), (wanted) => {
-    const millis = inTime(plan, fiber, startedAt, wanted, asked > 0)
-    if (millis === undefined) return undefined
-    counters.used[index] = (counters.used[index] ?? 0) + 1
-    return { rule: rule.label, attempt: counters.attempts, delay: Duration.millis(millis), cause: failure.cause }
-  })
-}
-
-/** The index of the rule that decides, if it allows a retry; -1 otherwise. */
-const choose = (rules: ReadonlyArray<CompiledRule>, counters: Counters, failure: Failure): number => {
-  for (const [index, rule] of rules.entries()) {
-    if (!rule.matches(failure)) continue
-    if ((counters.used[index] ?? 0) < rule.retries) return index
-    if (rule.exhausted === "stop") return -1
   }
-  return -1
-}
 
-/** The delay in milliseconds. What was asked for takes the place of the curve, which then stays where it is. */
-const wait = (rule: CompiledRule, index: number, counters: Counters, asked: number): Effect.Effect<number> => {
-  if (!(asked > 0)) return fromCurve(rule, index, counters)
-  const hinted = rule.hintJitterMillis > 0
-    ? Effect.map(Random.next, (u) => Math.min(rule.hintCapMillis, asked + u * rule.hintJitterMillis))
-    : Effect.succeed(Math.min(rule.hintCapMillis, asked))
-  return rule.combine === "max" ? Effect.zipWith(fromCurve(rule, index, counters), hinted, Math.max) : hinted
-}
-
-const fromCurve = (rule: CompiledRule, index: number, counters: Counters): Effect.Effect<number> => {
-  const delay = (random: number): number => {
-    const step = counters.steps[index] ?? 0
-    const millis = curve.delayMillis(rule.curve, step, random, counters.previous[index])
-    counters.steps[index] = step + 1
-    counters.previous[index] = millis
-    return millis
+  /** What follows the end of an attempt. */
+  ended(exit: Ended): Rest {
+    this.extraEnded()
+    if (Exit.isSuccess(exit) || !Cause.isInterrupted(exit.cause)) return this.judged(exit)
+    // Was it the attempt that interrupted itself, or is the caller being interrupted?
+    return Effect.matchCauseEffect(this.restore(Effect.void), {
+      onSuccess: () => this.judged(exit),
+      onFailure: () => this.over(Exit.failCause(beforeInterrupt(exit.cause)), false)
+    })
   }
-  return curve.needsRandom(rule.curve) ? Effect.map(Random.next, delay) : Effect.sync(() => delay(0))
+
+  private judged(exit: Ended): Rest {
+    const { account, fiber, plan } = this
+    let matched = false
+    const next = decide({
+      rules: plan.rules,
+      never: plan.never,
+      counters: this.counters ??= makeCounters(plan.rules),
+      fiber,
+      ending: endingOf(exit),
+      inTime: (wanted, asked) => this.inTime(wanted, asked),
+      onMatch: () => {
+        if (!matched && this.slip !== undefined) account?.failed(this.slip)
+        matched = true
+      },
+      withdraw: (error) => account === undefined || (this.extra = account.withdraw(error))
+    })
+    return Effect.flatMap(next, (event) => {
+      if (event === undefined) return this.over(exit, Exit.isSuccess(exit) && !matched)
+      const rest = event._tag === "Retrying" ? this.again(exit, event) : this.over(exit, false)
+      const { onRetry } = plan
+      return onRetry === undefined ? rest : Effect.zipRight(observed(() => onRetry(event)), rest)
+    })
+  }
+
+  private again(exit: Ended, { attempt, delay }: RetryEvent<unknown>): Rest {
+    return Effect.matchCauseEffect(this.restore(sleepMillis(Duration.toMillis(delay))), {
+      onSuccess: () => this.attempt(this.numbered(attempt + 1)),
+      onFailure: (cause) => {
+        this.extraEnded()
+        // Leaving this region adds the interruption to the failure; a clock that fails adds its own.
+        return this.over(Cause.isInterruptedOnly(cause) ? exit : followedBy(exit, cause), false)
+      }
+    })
+  }
+
+  private extraEnded(): void {
+    if (this.extra) this.account?.extraEnded()
+    this.extra = false
+  }
+
+  private over(exit: Ended, succeeded: boolean): Ended {
+    if (this.slip !== undefined) this.account?.ended(succeeded, this.slip)
+    return exit
+  }
+
+  /** A delay that was asked for is a minimum, and is not shortened. */
+  private inTime(wanted: number, asked: boolean): number | undefined {
+    const { maxElapsedMillis, minAttemptMillis } = this.plan
+    const deadline = Context.get(this.fiber.currentContext, CurrentDeadline)
+    if (deadline === undefined && maxElapsedMillis === Infinity) return wanted
+    const now = nowOf(this.fiber)
+    const untilDeadline = deadline === undefined ? Infinity : deadline - now
+    const untilMaxElapsed = this.startedAt + maxElapsedMillis - now
+    if (wanted < untilDeadline && wanted <= untilMaxElapsed) return wanted
+    if (minAttemptMillis === undefined || asked) return undefined
+    // Without a wait that is left, one attempt would follow the other until the time is over.
+    const room = Math.min(untilDeadline, untilMaxElapsed) - minAttemptMillis
+    return room > 0 ? room : undefined
+  }
 }
-
-/**
- * The delay, shortened where that is wanted; `undefined` when the next attempt would start too late. A delay that was
- * asked for is a minimum, and is not shortened.
- */
-const inTime = (
-  plan: Plan<unknown>,
-  fiber: Fiber.RuntimeFiber<unknown, unknown>,
-  startedAt: number,
-  wanted: number,
-  asked: boolean
-): number | undefined => {
-  const deadline = Context.get(fiber.currentContext, CurrentDeadline)
-  if (deadline === undefined && plan.maxElapsedMillis === Infinity) return wanted
-  const time = now(fiber)
-  const untilDeadline = deadline === undefined ? Infinity : deadline - time
-  const untilMaxElapsed = startedAt + plan.maxElapsedMillis - time
-  if (wanted < untilDeadline && wanted <= untilMaxElapsed) return wanted
-  if (plan.minAttemptMillis === undefined || asked) return undefined
-  // Without a wait that is left, one attempt would follow the other until the time is over.
-  const room = Math.min(untilDeadline, untilMaxElapsed) - plan.minAttemptMillis
-  return room > 0 ? room : undefined
-}
-
-const now = (fiber: Fiber.RuntimeFiber<unknown, unknown>): number =>
-  Context.get(fiber.currentDefaultServices, Clock.Clock).unsafeCurrentTimeMillis()
-
-const numbered = <A, E, R>(self: Effect.Effect<A, E, R>, attempt: number): Effect.Effect<A, E, R> =>
-  Effect.provideService(self, CurrentAttempt, attempt)
 
 /** The failure of an attempt that ended while its fiber was being interrupted, without that interruption. */
-const beforeInterrupt = <E>(cause: Cause.Cause<E>): Cause.Cause<E> =>
+const beforeInterrupt = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> =>
   cause._tag === "Sequential" && Cause.isInterruptedOnly(cause.right) ? cause.left : cause
+
+const followedBy = (exit: Ended, cause: Cause.Cause<unknown>): Ended =>
+  Exit.failCause(Exit.isSuccess(exit) ? cause : Cause.sequential(exit.cause, cause))

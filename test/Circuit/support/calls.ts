@@ -52,3 +52,13 @@ export const held = (breaker: CircuitBreaker.CircuitBreaker) =>
       interrupt: Fiber.interrupt(fiber)
     }
   })
+
+/** The rejection of a call by a breaker that takes no calls. */
+export const rejectionOf = <A, E, R>(call: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(
+    Effect.flip(call),
+    (error) =>
+      error instanceof CircuitBreaker.CircuitOpen
+        ? Effect.succeed(error as CircuitBreaker.CircuitOpen)
+        : Effect.dieMessage(`not turned away by an open breaker: ${String(error)}`)
+  )
