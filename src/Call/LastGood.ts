@@ -13,18 +13,9 @@ import type { Pipeable } from "effect/Pipeable"
 import { hasProperty } from "effect/Predicate"
 import { reader } from "../InvalidOptions.js"
 import * as memory from "./internal/memory.js"
+import { TypeId } from "./internal/memory.js"
 
-/**
- * @since 0.1.0
- * @category type ids
- */
-export const TypeId: typeof memory.TypeId = memory.TypeId
-
-/**
- * @since 0.1.0
- * @category type ids
- */
-export type TypeId = typeof TypeId
+export { TypeId }
 
 /**
  * A memory of last good values.

@@ -13,21 +13,12 @@ import type { Pipeable } from "effect/Pipeable"
 import { hasProperty } from "effect/Predicate"
 import { reader } from "../InvalidOptions.js"
 import * as internal from "./internal/latency/estimator.js"
+import { TypeId } from "./internal/latency/estimator.js"
 import { Histogram } from "./internal/latency/histogram.js"
 import * as movingQuantile from "./internal/latency/movingQuantile.js"
 import * as p2Algorithm from "./internal/latency/p2.js"
 
-/**
- * @since 0.1.0
- * @category type ids
- */
-export const TypeId: typeof internal.TypeId = internal.TypeId
-
-/**
- * @since 0.1.0
- * @category type ids
- */
-export type TypeId = typeof TypeId
+export { TypeId }
 
 /**
  * An estimator of one quantile.

@@ -17,23 +17,14 @@ import type { Combinator, Description } from "../Combinator.js"
 import { reader } from "../InvalidOptions.js"
 import type * as Gate from "./Gate.js"
 import * as internal from "./internal/bulkhead.js"
+import { TypeId } from "./internal/bulkhead.js"
 import type { BulkheadFull, WeightTooHigh } from "./internal/bulkheadFull.js"
 import { defaultMaxKeys, makeFamily } from "./internal/family.js"
 import { foundCombinator } from "./internal/gate.js"
 
 export { BulkheadFull, WeightTooHigh } from "./internal/bulkheadFull.js"
 
-/**
- * @since 0.1.0
- * @category type ids
- */
-export const TypeId: typeof internal.TypeId = internal.TypeId
-
-/**
- * @since 0.1.0
- * @category type ids
- */
-export type TypeId = typeof TypeId
+export { TypeId }
 
 /**
  * A bulkhead and what can be asked of it.

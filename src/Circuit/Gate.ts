@@ -24,19 +24,10 @@ import type { Combinator, Description } from "../Combinator.js"
 import { AllGates } from "./internal/allGates.js"
 import { customAdmission } from "./internal/customGate.js"
 import * as internal from "./internal/gate.js"
+import { TypeId } from "./internal/gate.js"
 import * as rejection from "./internal/rejection.js"
 
-/**
- * @since 0.1.0
- * @category type ids
- */
-export const TypeId: typeof internal.TypeId = internal.TypeId
-
-/**
- * @since 0.1.0
- * @category type ids
- */
-export type TypeId = typeof TypeId
+export { TypeId }
 
 /**
  * An admission control that rejects with `E`: a breaker, a bulkhead, a limiter, or one made with `make`.
@@ -89,13 +80,7 @@ export interface Keyed<out G, out E> {
   readonly size: Effect.Effect<number>
 }
 
-/**
- * Carried by every error with which a gate turns a call away.
- *
- * @since 0.1.0
- * @category type ids
- */
-export const RejectionTypeId: typeof rejection.RejectionTypeId = rejection.RejectionTypeId
+export { RejectionTypeId } from "./internal/rejection.js"
 
 /**
  * Whether an error is the rejection of a gate, and not the answer of what was called.

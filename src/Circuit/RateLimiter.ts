@@ -21,24 +21,14 @@ import { reader } from "../InvalidOptions.js"
 import type * as Gate from "./Gate.js"
 import { defaultMaxKeys, makeFamily } from "./internal/family.js"
 import { foundCombinator } from "./internal/gate.js"
-import * as internal from "./internal/limiter.js"
+import { TypeId } from "./internal/limiter.js"
 import { buildLimiter } from "./internal/limiterOptions.js"
 import type { CostTooHigh, RateLimited } from "./internal/rateLimited.js"
 import { askedMillis } from "./internal/retryAfterHeader.js"
 
 export { CostTooHigh, RateLimited } from "./internal/rateLimited.js"
 
-/**
- * @since 0.1.0
- * @category type ids
- */
-export const TypeId: typeof internal.TypeId = internal.TypeId
-
-/**
- * @since 0.1.0
- * @category type ids
- */
-export type TypeId = typeof TypeId
+export { TypeId }
 
 /**
  * A rate limiter and what can be asked of it.

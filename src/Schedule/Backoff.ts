@@ -19,21 +19,12 @@ import type * as Schedule from "effect/Schedule"
 import { reader } from "../InvalidOptions.js"
 import * as curve from "./internal/curve.js"
 import * as schedule from "./internal/curveSchedule.js"
+import { TypeId } from "./internal/curveSchedule.js"
 import { type Description, type Jitter, parse, parseAfter, parseSpread, type Spread } from "./internal/description.js"
 
 export type { Description, Jitter, Spread } from "./internal/description.js"
 
-/**
- * @since 0.1.0
- * @category type ids
- */
-export const TypeId: typeof schedule.TypeId = schedule.TypeId
-
-/**
- * @since 0.1.0
- * @category type ids
- */
-export type TypeId = typeof TypeId
+export { TypeId }
 
 /**
  * A curve of delays: a schedule that recurs for ever, and a description of itself.

@@ -17,22 +17,13 @@ import { hasProperty } from "effect/Predicate"
 import type { Description } from "../Combinator.js"
 import { reader } from "../InvalidOptions.js"
 import * as budget from "./internal/budget/budget.js"
+import { TypeId } from "./internal/budget/budget.js"
 import * as inFlightCore from "./internal/budget/inFlight.js"
 import * as quotaCore from "./internal/budget/quota.js"
 import * as ratioCore from "./internal/budget/ratio.js"
 import * as throttleCore from "./internal/budget/throttle.js"
 
-/**
- * @since 0.1.0
- * @category type ids
- */
-export const TypeId: typeof budget.TypeId = budget.TypeId
-
-/**
- * @since 0.1.0
- * @category type ids
- */
-export type TypeId = typeof TypeId
+export { TypeId }
 
 /**
  * A budget for attempts beyond the first.

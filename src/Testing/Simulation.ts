@@ -17,7 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
 import { LiveFibers } from "./internal/liveFibers.js"
-import { DrawnScheduler, makeRandom, OutOfOperations, SimulatedClock } from "./internal/simulatedTime.js"
+import { DrawnScheduler, makeRandom, outOfOperations, SimulatedClock } from "./internal/simulatedTime.js"
 
 /**
  * @since 0.1.0
@@ -130,7 +130,7 @@ export const run = <A, E>(program: Effect.Effect<A, E>, options: Options): Outco
       if (!scheduler.step() && !clock.advance()) return outcome(fiber.unsafePoll() === null ? "Stuck" : "Leaked")
     }
   } catch (error) {
-    if (error instanceof OutOfOperations) return outcome(fiber.unsafePoll() === null ? "Looping" : "Leaked")
+    if (error === outOfOperations) return outcome(fiber.unsafePoll() === null ? "Looping" : "Leaked")
     throw error
   }
 }

@@ -67,7 +67,7 @@ export const through = (
 class Passage implements Call {
   began = false
   /** One place for each stage. */
-  private readonly places: Array<unknown>
+  private readonly places: Array<unknown> = []
   private at: number
   constructor(
     private readonly self: Effect.Effect<unknown, unknown, unknown>,
@@ -77,7 +77,6 @@ class Passage implements Call {
     readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
   ) {
     this.at = from
-    this.places = new Array<unknown>(stages.length - from)
   }
 
   get place(): unknown {

@@ -290,6 +290,9 @@ describe("RateLimiter", () => {
 
   it.effect("who waits passes exactly when its turn comes, at no part of a millisecond too early (R118)", () =>
     Effect.gen(function*() {
+      const impatient = yield* RateLimiter.make({ key, limit: 3, burst: 1 })
+      yield* passed(impatient, 1)
+      assert.strictEqual(retryAfter(yield* Effect.flip(call.pipe(impatient.protect))), 334)
       const limiter = yield* RateLimiter.make({ key, limit: 3, burst: 1, maxWait: "10 seconds" })
       const times: Array<number> = []
       const fibers = yield* passTimes(limiter, 7, times)
@@ -381,6 +384,22 @@ describe("RateLimiter", () => {
       yield* dear.interrupt
       assert.isTrue(cheap.began)
       assert.strictEqual((yield* limiter.status).remaining, 4)
+      yield* cheap.succeed
+    }))
+
+  it.effect("who goes because another left is counted from then on (R120)", () =>
+    Effect.gen(function*() {
+      const limiter = yield* RateLimiter.make({ key, limit: 10, algorithm: "sliding-log", maxWait: "1 minute" })
+      yield* passed(limiter, 8)
+      const dear = yield* held(limiter.with({ cost: 5 }).protect)
+      const cheap = yield* held(limiter.protect)
+      yield* TestClock.adjust(500)
+      yield* dear.interrupt
+      assert.isTrue(cheap.began)
+      yield* TestClock.adjust(500)
+      assert.strictEqual((yield* limiter.status).remaining, 9)
+      yield* TestClock.adjust(500)
+      assert.strictEqual((yield* limiter.status).remaining, 10)
       yield* cheap.succeed
     }))
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit } from "effect"
+import { Effect, Exit, TestClock } from "effect"
 import { CircuitBreaker } from "holdfast/Circuit"
 import { Leaks, Recorder } from "holdfast/Testing"
 
@@ -28,7 +28,7 @@ describe("Recorder", () => {
       const transitions = yield* Recorder.fromDequeue(yield* breaker.changes)
       yield* Effect.exit(Effect.fail("x").pipe(CircuitBreaker.protect(breaker)))
       yield* breaker.reset
-      yield* Effect.yieldNow()
+      yield* TestClock.adjust(0)
       assert.deepStrictEqual((yield* transitions.takeAll).map(({ from, to }) => [from, to]), [
         ["Closed", "Open"],
         ["Open", "Closed"]

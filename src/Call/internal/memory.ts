@@ -13,6 +13,8 @@ import { Bounded } from "./bounded.js"
 
 export const TypeId: unique symbol = Symbol.for("holdfast/Call/LastGood")
 
+export type TypeId = typeof TypeId
+
 /** A value with the number of the call that gave it, and when it did. */
 interface Remembered<A> {
   readonly value: A

@@ -26,6 +26,8 @@ import { Waiter } from "./waiter.js"
 /** Marks bulkheads; exported by `Bulkhead`. */
 export const TypeId: unique symbol = Symbol.for("holdfast/Circuit/Bulkhead")
 
+export type TypeId = typeof TypeId
+
 /** Times are in milliseconds. */
 export interface Settings {
   readonly capacity: number

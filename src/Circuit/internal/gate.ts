@@ -38,6 +38,8 @@ export type Admission<out E> = (fiber: Runner) => Ticket<E> | Exit.Exit<never, E
 /** Marks gates, and nothing else; exported by `Gate`. */
 export const TypeId: unique symbol = Symbol.for("holdfast/Circuit/Gate")
 
+export type TypeId = typeof TypeId
+
 /** The stage of a gate. `admission` may depend on the fiber, as where the gate is a service. */
 export const gateStage = (admission: Admission<unknown>): Stage => ({
   enter: (call) => {

@@ -29,6 +29,8 @@ import { Waiter } from "./waiter.js"
 /** Marks rate limiters; exported by `RateLimiter`. */
 export const TypeId: unique symbol = Symbol.for("holdfast/Circuit/RateLimiter")
 
+export type TypeId = typeof TypeId
+
 /** Times are in milliseconds. */
 export interface Settings<S> {
   readonly algorithm: Algorithm<S>

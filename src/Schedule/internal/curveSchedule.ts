@@ -15,6 +15,8 @@ import type { Description } from "./description.js"
 
 export const TypeId: unique symbol = Symbol.for("holdfast/Schedule/Backoff")
 
+export type TypeId = typeof TypeId
+
 /** The schedule's state: how many delays were given out, and the last of them. */
 interface Position extends curve.Drawn {
   readonly retry: number

@@ -17,8 +17,8 @@ export const makeRandom = (seed: number): () => number => {
   }
 }
 
-/** More operations than this without an end are taken for a loop. */
-export class OutOfOperations {}
+/** Thrown when there were more operations than a program may take: it is taken for a loop. */
+export const outOfOperations = Symbol("outOfOperations")
 
 /**
  * Runs one task at a time, drawn from all that are ready, and lets a fiber be overtaken between any two of its
@@ -31,7 +31,7 @@ export class DrawnScheduler implements Scheduler {
 
   // A forced yield takes about ten operations, each of which asks again: a higher probability would never come to an end.
   shouldYield(): number | false {
-    if (++this.operations > this.maxOperations) throw new OutOfOperations()
+    if (++this.operations > this.maxOperations) throw outOfOperations
     return this.random() < 1 / 48 ? 0 : false
   }
 

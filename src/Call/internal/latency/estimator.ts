@@ -12,6 +12,8 @@ import type { Latency } from "../../Latency.js"
 
 export const TypeId: unique symbol = Symbol.for("holdfast/Call/Latency")
 
+export type TypeId = typeof TypeId
+
 /** How samples become an estimate. Times are in milliseconds. */
 export interface Method {
   readonly add: (sample: number, now: number) => void

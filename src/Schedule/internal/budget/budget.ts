@@ -12,6 +12,8 @@ import { Ledger } from "./ledger.js"
 
 export const TypeId: unique symbol = Symbol.for("holdfast/Schedule/RetryBudget")
 
+export type TypeId = typeof TypeId
+
 class Budget implements RetryBudget {
   constructor(readonly ledger: Ledger, readonly description: Description) {}
   get [TypeId](): typeof TypeId {
