@@ -16,13 +16,13 @@ import { hasProperty } from "effect/Predicate"
 import type { Combinator, Description } from "../Combinator.js"
 import { reader } from "../InvalidOptions.js"
 import type * as Gate from "./Gate.js"
-import * as internal from "./internal/bulkhead.js"
-import { TypeId } from "./internal/bulkhead.js"
-import type { BulkheadFull, WeightTooHigh } from "./internal/bulkheadFull.js"
-import { defaultMaxKeys, makeFamily } from "./internal/family.js"
-import { foundCombinator } from "./internal/gate.js"
+import * as internal from "./internal/bulkhead/bulkhead.js"
+import { TypeId } from "./internal/bulkhead/bulkhead.js"
+import type { BulkheadFull, WeightTooHigh } from "./internal/bulkhead/bulkheadFull.js"
+import { defaultMaxKeys, makeFamily } from "./internal/gate/family.js"
+import { foundCombinator } from "./internal/gate/gate.js"
 
-export { BulkheadFull, WeightTooHigh } from "./internal/bulkheadFull.js"
+export { BulkheadFull, WeightTooHigh } from "./internal/bulkhead/bulkheadFull.js"
 
 export { TypeId }
 

@@ -21,11 +21,11 @@ import type * as Exit from "effect/Exit"
 import type { Pipeable } from "effect/Pipeable"
 import { hasProperty } from "effect/Predicate"
 import type { Combinator, Description } from "../Combinator.js"
-import { AllGates } from "./internal/allGates.js"
-import { customAdmission } from "./internal/customGate.js"
-import * as internal from "./internal/gate.js"
-import { TypeId } from "./internal/gate.js"
-import * as rejection from "./internal/rejection.js"
+import { AllGates } from "./internal/gate/allGates.js"
+import { customAdmission } from "./internal/gate/customGate.js"
+import * as internal from "./internal/gate/gate.js"
+import { TypeId } from "./internal/gate/gate.js"
+import * as rejection from "./internal/gate/rejection.js"
 
 export { TypeId }
 
@@ -80,7 +80,7 @@ export interface Keyed<out G, out E> {
   readonly size: Effect.Effect<number>
 }
 
-export { RejectionTypeId } from "./internal/rejection.js"
+export { RejectionTypeId } from "./internal/gate/rejection.js"
 
 /**
  * Whether an error is the rejection of a gate, and not the answer of what was called.

@@ -15,11 +15,11 @@ import type * as Scope from "effect/Scope"
 import type { Combinator } from "../Combinator.js"
 import { reader } from "../InvalidOptions.js"
 import type { Gate } from "./Gate.js"
-import { classify as classifyForBreaker } from "./internal/classify.js"
-import { checkHosts, type HostEjected, OutlierEjectionImpl, TypeId } from "./internal/outlierEjection.js"
-import type { Settings } from "./internal/outliers.js"
+import { classify as classifyForBreaker } from "./internal/breaker/classify.js"
+import { checkHosts, type HostEjected, OutlierEjectionImpl, TypeId } from "./internal/outlier/outlierEjection.js"
+import type { Settings } from "./internal/outlier/outliers.js"
 
-export { HostEjected, TypeId } from "./internal/outlierEjection.js"
+export { HostEjected, TypeId } from "./internal/outlier/outlierEjection.js"
 
 /**
  * A fleet of hosts, and which of them are in service.

@@ -11,10 +11,10 @@ import * as Effect from "effect/Effect"
 import type { Combinator, Json } from "../Combinator.js"
 import { makeCombinator } from "../internal/combinator.js"
 import { reader } from "../InvalidOptions.js"
-import { bothForms } from "./internal/forms.js"
-import * as internal from "./internal/priority.js"
+import { bothForms } from "./internal/gate/forms.js"
+import * as internal from "./internal/gate/priority.js"
 
-export { Current } from "./internal/priority.js"
+export { Current } from "./internal/gate/priority.js"
 
 /**
  * The class of a call, from the first to be turned away to the last.

@@ -19,14 +19,14 @@ import { hasProperty } from "effect/Predicate"
 import type { Combinator } from "../Combinator.js"
 import { reader } from "../InvalidOptions.js"
 import type * as Gate from "./Gate.js"
-import { defaultMaxKeys, makeFamily } from "./internal/family.js"
-import { foundCombinator } from "./internal/gate.js"
-import { TypeId } from "./internal/limiter.js"
-import { buildLimiter } from "./internal/limiterOptions.js"
-import type { CostTooHigh, RateLimited } from "./internal/rateLimited.js"
-import { askedMillis } from "./internal/retryAfterHeader.js"
+import { defaultMaxKeys, makeFamily } from "./internal/gate/family.js"
+import { foundCombinator } from "./internal/gate/gate.js"
+import { TypeId } from "./internal/limiter/limiter.js"
+import { buildLimiter } from "./internal/limiter/limiterOptions.js"
+import type { CostTooHigh, RateLimited } from "./internal/limiter/rateLimited.js"
+import { askedMillis } from "./internal/limiter/retryAfterHeader.js"
 
-export { CostTooHigh, RateLimited } from "./internal/rateLimited.js"
+export { CostTooHigh, RateLimited } from "./internal/limiter/rateLimited.js"
 
 export { TypeId }
 

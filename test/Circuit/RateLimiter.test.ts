@@ -334,6 +334,19 @@ describe("RateLimiter", () => {
       yield* long.succeed
     }))
 
+  it.effect("those who wait for the end of a block go as what is there then allows, and are told so (R111, R119)", () =>
+    Effect.gen(function*() {
+      const limiter = yield* RateLimiter.make({ key, limit: 10, burst: 2, maxWait: 10_100 })
+      yield* limiter.blockFor("10 seconds")
+      const waiting = yield* Effect.replicateEffect(held(limiter.protect), 3)
+      assert.strictEqual(retryAfter(yield* Effect.flip(call.pipe(limiter.protect))), 10_200)
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(waiting.map(({ began }) => began), [true, true, false])
+      yield* TestClock.adjust(100)
+      assert.isTrue(waiting[2]!.began)
+      yield* Effect.forEach(waiting, ({ succeed }) => succeed)
+    }))
+
   it.effect("no wait is longer than it may be, also when the limit is lowered meanwhile (R119)", () =>
     Effect.gen(function*() {
       const limiter = yield* RateLimiter.make({ key, limit: 1, maxWait: "3 seconds" })

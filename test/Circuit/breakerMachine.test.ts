@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import * as machine from "../../src/Circuit/internal/breakerMachine.js"
-import type { Trip } from "../../src/Circuit/internal/tally.js"
+import * as machine from "../../src/Circuit/internal/breaker/breakerMachine.js"
+import type { Trip } from "../../src/Circuit/internal/breaker/tally.js"
 
 interface Result {
   readonly at: number

@@ -1,12 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import { aimd } from "../../src/Circuit/internal/aimd.js"
-import { correlationOf, variationOf } from "../../src/Circuit/internal/correlation.js"
-import * as gradient from "../../src/Circuit/internal/gradient.js"
-import type { Algorithm, Sample } from "../../src/Circuit/internal/limitAlgorithm.js"
-import { addNumber, emptyMarkers, quantileOf } from "../../src/Circuit/internal/quantileMarkers.js"
-import * as vegas from "../../src/Circuit/internal/vegas.js"
-import { direction, rejectRamp, type Signs, type State, windowed } from "../../src/Circuit/internal/windowedLimit.js"
+import { aimd } from "../../src/Circuit/internal/concurrency/aimd.js"
+import { correlationOf, variationOf } from "../../src/Circuit/internal/concurrency/correlation.js"
+import * as gradient from "../../src/Circuit/internal/concurrency/gradient.js"
+import type { Algorithm, Sample } from "../../src/Circuit/internal/concurrency/limitAlgorithm.js"
+import { addNumber, emptyMarkers, quantileOf } from "../../src/Circuit/internal/concurrency/quantileMarkers.js"
+import * as vegas from "../../src/Circuit/internal/concurrency/vegas.js"
+import {
+  direction,
+  rejectRamp,
+  type Signs,
+  type State,
+  windowed
+} from "../../src/Circuit/internal/concurrency/windowedLimit.js"
 
 const sample = (rttMillis: number, inflight: number, dropped = false): Sample => ({ rttMillis, inflight, dropped })
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Data, Effect, Fiber, Random } from "effect"
 import { Bulkhead, CircuitBreaker, Gate, RateLimiter } from "holdfast/Circuit"
 import { Simulation } from "holdfast/Testing"
-import { GateView } from "../../src/Circuit/internal/gate.js"
+import { GateView } from "../../src/Circuit/internal/gate/gate.js"
 import { endOf, outcome } from "./support/gates.js"
 
 const seeds = 1_000

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import * as machine from "../../src/Circuit/internal/outliers.js"
+import * as machine from "../../src/Circuit/internal/outlier/outliers.js"
 
 const usual: machine.SuccessRate = { intervalMillis: 10_000, minimumHosts: 5, minimumRequests: 100, factor: 1.9 }
 const rates = (...successes: ReadonlyArray<number>) =>

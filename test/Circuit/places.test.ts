@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import { Deadlines } from "../../src/Circuit/internal/deadlines.js"
-import { Line, RankedLine, type WaitingLine } from "../../src/Circuit/internal/line.js"
-import { Places } from "../../src/Circuit/internal/places.js"
+import { Places } from "../../src/Circuit/internal/bulkhead/places.js"
+import { Deadlines } from "../../src/Circuit/internal/gate/deadlines.js"
+import { Line, RankedLine, type WaitingLine } from "../../src/Circuit/internal/gate/line.js"
 
 class Call {
   before: Call | undefined = undefined

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import type { Algorithm, Limit } from "../../src/Circuit/internal/rate/algorithm.js"
-import { fixedWindow } from "../../src/Circuit/internal/rate/fixedWindow.js"
-import { estimate, slidingCounter } from "../../src/Circuit/internal/rate/slidingCounter.js"
-import { slidingLog } from "../../src/Circuit/internal/rate/slidingLog.js"
-import { tokenBucket } from "../../src/Circuit/internal/rate/tokenBucket.js"
+import type { Algorithm, Limit } from "../../src/Circuit/internal/limiter/rate/algorithm.js"
+import { fixedWindow } from "../../src/Circuit/internal/limiter/rate/fixedWindow.js"
+import { estimate, slidingCounter } from "../../src/Circuit/internal/limiter/rate/slidingCounter.js"
+import { slidingLog } from "../../src/Circuit/internal/limiter/rate/slidingLog.js"
+import { tokenBucket } from "../../src/Circuit/internal/limiter/rate/tokenBucket.js"
 
 interface Spent {
   readonly at: number
@@ -284,6 +284,31 @@ describe("the sliding counter", () => {
     assert.isTrue(slidingCounter.wait(limit, state, 10, 0, 1_250) <= 0)
     // 11 fit when one of the 80 counts no more: an eightieth of the window later.
     assert.strictEqual(slidingCounter.wait(limit, state, 11, 0, 1_250), 12.5)
+  })
+})
+
+describe("what is given back in the next window", () => {
+  const limit = { limit: 10, intervalMillis: 1_000, capacity: 10 }
+
+  it("counts no more in a sliding counter (R116)", () => {
+    const taken = slidingCounter.take(limit, slidingCounter.initial, 6, 500, 0)
+    assert.strictEqual(slidingCounter.remaining(limit, taken, 1_500), 7)
+    const back = slidingCounter.giveBack(limit, taken, 6, taken, 1_250)
+    assert.strictEqual(slidingCounter.remaining(limit, back, 1_500), 10)
+  })
+
+  it("counts no more in a fixed window, and gives nothing to the one after it (R116)", () => {
+    const taken = fixedWindow.take(limit, fixedWindow.initial, 6, 500, 0)
+    const next = fixedWindow.take(limit, taken, 4, 1_000, 0)
+    assert.strictEqual(fixedWindow.remaining(limit, fixedWindow.giveBack(limit, next, 6, taken, 1_250), 1_250), 6)
+  })
+
+  it("has come back by itself in a token bucket (R116)", () => {
+    const taken = tokenBucket.take(limit, tokenBucket.initial, 6, 500, 0)
+    const next = tokenBucket.take(limit, taken, 8, 1_000, 0)
+    // Of the six, five came back in half a second, and were taken again.
+    assert.strictEqual(tokenBucket.remaining(limit, next, 1_000), 1)
+    assert.strictEqual(tokenBucket.remaining(limit, tokenBucket.giveBack(limit, next, 6, taken, 1_000), 1_000), 2)
   })
 })
 

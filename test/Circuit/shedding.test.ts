@@ -1,14 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import * as codel from "../../src/Circuit/internal/codel.js"
-import { initial, isTooSlow, recorded } from "../../src/Circuit/internal/latencyShedder.js"
+import * as codel from "../../src/Circuit/internal/shedder/codel.js"
+import { initial, isTooSlow, recorded } from "../../src/Circuit/internal/shedder/latencyShedder.js"
 import {
   levelOfUser,
   rejectionRate,
   thresholdFor,
   usageQuantiles
-} from "../../src/Circuit/internal/priorityShedding.js"
-import { Usage } from "../../src/Circuit/internal/usage.js"
+} from "../../src/Circuit/internal/shedder/priorityShedding.js"
+import { Usage } from "../../src/Circuit/internal/shedder/usage.js"
 
 describe("the laws of a queue", () => {
   const settings = { targetMillis: 5, intervalMillis: 100 }

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import * as machine from "../../src/Circuit/internal/throttling.js"
+import * as machine from "../../src/Circuit/internal/throttle/throttling.js"
 
 const sre = (k: number) => ({ k, maxProbability: 1, minimumRequests: 0 })
 const capped = { k: 1 / 0.9, maxProbability: 0.9, minimumRequests: 0 }

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import { type CountWindow, emptyCountWindow, recordCall } from "../../src/Circuit/internal/countWindow.js"
-import { add, emptyTimeWindow, expire } from "../../src/Circuit/internal/timeWindow.js"
+import { type CountWindow, emptyCountWindow, recordCall } from "../../src/Circuit/internal/breaker/countWindow.js"
+import { add, emptyTimeWindow, expire } from "../../src/Circuit/internal/breaker/timeWindow.js"
 
 describe("the windows of a breaker", () => {
   it("the last five of S S F F F S S S: 0/1, 0/2, 1/3, 2/4, 3/5, 3/5, 3/5, 2/5 (R100)", () => {
