@@ -11,13 +11,16 @@ import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type { Posted, Unplaced } from "./Event.js"
 import { makeRunId } from "./internal/runId.js"
 import { Journal, type RunRecord } from "./Journal.js"
+import type { Signal } from "./Signal.js"
 import type { Workflow } from "./Workflow.js"
 import {
   type ActivityError,
   InvalidPayload,
   type JournalError,
+  RunEnded,
   type RunFailed,
   RunNotFound,
   WorkflowMismatch
@@ -36,7 +39,39 @@ export class Client extends Context.Tag("holdfast/Workflow/Client")<Client, {
     workflow: Workflow<Payload, Success, Error>,
     id: string
   ) => Effect.Effect<RunHandle<Success, Error>, RunNotFound | WorkflowMismatch | JournalError>
+  readonly signal: <Payload>(
+    id: string,
+    signal: Signal<Payload>,
+    payload: Payload,
+    options?: SignalOptions
+  ) => Effect.Effect<void, InvalidPayload | RunNotFound | RunEnded | JournalError>
+  readonly cancel: (
+    id: string,
+    options?: EndOptions
+  ) => Effect.Effect<void, RunNotFound | RunEnded | JournalError>
+  readonly terminate: (
+    id: string,
+    options?: EndOptions
+  ) => Effect.Effect<void, RunNotFound | RunEnded | JournalError>
 }>() {}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface SignalOptions {
+  /** Sent again with the same id, it is the same signal, and the run sees it once. Default: each is a new one. */
+  readonly id?: string | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface EndOptions {
+  /** What the run, and whoever waits for it, is told. Default: nothing. */
+  readonly reason?: string | undefined
+}
 
 /**
  * `id` is the starter's own name for the work, and what makes starting idempotent.
@@ -74,6 +109,16 @@ export interface RunHandle<out Success, out Error> {
   readonly result: Effect.Effect<Success, Error | ActivityError | RunFailed | JournalError>
   /** Looks, and never waits. */
   readonly poll: Effect.Effect<RunStatus<Success, Error>, JournalError>
+  /** Sends it a signal; see the function of this name. */
+  readonly signal: <Payload>(
+    signal: Signal<Payload>,
+    payload: Payload,
+    options?: SignalOptions
+  ) => Effect.Effect<void, InvalidPayload | RunNotFound | RunEnded | JournalError>
+  /** Asks it to end; see the function of this name. */
+  readonly cancel: (options?: EndOptions) => Effect.Effect<void, RunNotFound | RunEnded | JournalError>
+  /** Ends it; see the function of this name. */
+  readonly terminate: (options?: EndOptions) => Effect.Effect<void, RunNotFound | RunEnded | JournalError>
 }
 
 type HandleOf<W> = W extends Workflow<infer _Payload, infer Success, infer Error> ? RunHandle<Success, Error> : never
@@ -89,6 +134,48 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
   Effect.gen(function*() {
     const journal = yield* Journal
 
+    const post = (
+      workflowId: string,
+      runId: string | undefined,
+      event: Unplaced<Posted>
+    ): Effect.Effect<void, RunNotFound | RunEnded | JournalError> =>
+      Effect.flatMap(
+        // Only what the owner of a run writes can be stale.
+        Effect.catchTag(journal.commit({ _tag: "Post", workflowId, runId, event }), "StaleOwner", Effect.die),
+        (receipt): Effect.Effect<void, RunNotFound | RunEnded> =>
+          receipt._tag !== "NotOpen"
+            ? Effect.void
+            : receipt.known
+            ? new RunEnded({ workflowId })
+            : new RunNotFound({ workflowId })
+      )
+
+    const to = (workflowId: string, runId: string | undefined) => ({
+      signal: <Payload>(signal: Signal<Payload>, payload: Payload, options?: SignalOptions) =>
+        Either.match(signal.encode(payload), {
+          onLeft: (detail) => new InvalidPayload({ workflow: `signal ${signal.name}`, detail }),
+          onRight: (text) =>
+            Effect.flatMap(Clock.currentTimeMillis, (at) =>
+              post(workflowId, runId, {
+                _tag: "SignalReceived",
+                signal: signal.name,
+                at,
+                ...(options?.id === undefined ? {} : { id: options.id }),
+                payload: text
+              }))
+        }),
+      cancel: (options?: EndOptions) =>
+        Effect.flatMap(
+          Clock.currentTimeMillis,
+          (at) => post(workflowId, runId, { _tag: "CancelRequested", at, reason: options?.reason ?? "" })
+        ),
+      terminate: (options?: EndOptions) =>
+        Effect.flatMap(
+          Clock.currentTimeMillis,
+          (at) => post(workflowId, runId, { _tag: "RunTerminated", at, reason: options?.reason ?? "" })
+        )
+    })
+
     const handleOf = <Payload, Success, Error>(
       workflow: Workflow<Payload, Success, Error>,
       { closed, runId, startedAt, workflow: name, workflowId }: RunRecord
@@ -99,6 +186,7 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
       const run = { workflowId, runId }
       return Either.right({
         ...run,
+        ...to(workflowId, runId),
         startedAt,
         result: Effect.flatMap(
           closed === undefined ? journal.awaitClosed(runId) : Effect.succeed(closed),
@@ -143,7 +231,10 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
           journal.store.latest(id),
           (found): Effect.Effect<HandleOf<typeof workflow>, RunNotFound | WorkflowMismatch> =>
             Option.isNone(found) ? new RunNotFound({ workflowId: id }) : handleOf(workflow, found.value)
-        )
+        ),
+      signal: (id, signal, payload, options) => to(id, undefined).signal(signal, payload, options),
+      cancel: (id, options) => to(id, undefined).cancel(options),
+      terminate: (id, options) => to(id, undefined).terminate(options)
     }
   })
 )
@@ -217,3 +308,66 @@ export const poll = <Payload, Success, Error>(
   id: string
 ): Effect.Effect<RunStatus<Success, Error>, RunNotFound | WorkflowMismatch | JournalError, Client> =>
   Effect.flatMap(get(workflow, id), (run) => run.poll)
+
+/**
+ * Sends a signal to the run of a workflow id. When this has succeeded the signal is in the journal.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { Client, Signal } from "holdfast/Workflow"
+ *
+ * const Approved = Signal.make("Approved", { payload: Schema.String })
+ *
+ * const program = Client.signal("order-123", Approved, "ops", { id: "approval-7" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const signal = <Payload>(
+  id: string,
+  signal: Signal<Payload>,
+  payload: Payload,
+  options?: SignalOptions
+): Effect.Effect<void, InvalidPayload | RunNotFound | RunEnded | JournalError, Client> =>
+  Effect.flatMap(Client, (client) => client.signal(id, signal, payload, options))
+
+/**
+ * Asks the run of a workflow id to end: it is interrupted, and its finalizers run as compensation, for as long as they
+ * need. Only the first request counts.
+ *
+ * @example
+ * ```ts
+ * import { Client } from "holdfast/Workflow"
+ *
+ * const program = Client.cancel("order-123", { reason: "the customer has called" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const cancel = (
+  id: string,
+  options?: EndOptions
+): Effect.Effect<void, RunNotFound | RunEnded | JournalError, Client> =>
+  Effect.flatMap(Client, (client) => client.cancel(id, options))
+
+/**
+ * Ends the run of a workflow id at once, without running any more of its code.
+ *
+ * @example
+ * ```ts
+ * import { Client } from "holdfast/Workflow"
+ *
+ * const program = Client.terminate("order-123", { reason: "started by mistake" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const terminate = (
+  id: string,
+  options?: EndOptions
+): Effect.Effect<void, RunNotFound | RunEnded | JournalError, Client> =>
+  Effect.flatMap(Client, (client) => client.terminate(id, options))

@@ -144,6 +144,25 @@ export const TimerCancelled = Schema.TaggedStruct("TimerCancelled", {
 export type TimerCancelled = typeof TimerCancelled.Type
 
 /**
+ * Something was worked out by code that cannot be repeated; its result is kept.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const SideEffectRecorded = Schema.TaggedStruct("SideEffectRecorded", {
+  seq: Schema.Int,
+  command: Command,
+  label: Schema.String,
+  payload: Payload
+})
+
+/**
+ * @since 0.1.0
+ * @category commands
+ */
+export type SideEffectRecorded = typeof SideEffectRecorded.Type
+
+/**
  * Command: the workflow has ended. The last event of every closed run.
  *
  * @since 0.1.0
@@ -152,7 +171,7 @@ export type TimerCancelled = typeof TimerCancelled.Type
 export const RunClosed = Schema.TaggedStruct("RunClosed", {
   seq: Schema.Int,
   command: Command,
-  outcome: Schema.Literal("Success", "Failure", "Defect", "Interrupted"),
+  outcome: Schema.Literal("Success", "Failure", "Defect", "Interrupted", "Cancelled"),
   digest: Schema.String,
   /** What a defect said. */
   message: Schema.optional(Schema.String),
@@ -244,6 +263,45 @@ export const AttemptFailed = Schema.TaggedStruct("AttemptFailed", {
 export type AttemptFailed = typeof AttemptFailed.Type
 
 /**
+ * A signal has arrived.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const SignalReceived = Schema.TaggedStruct("SignalReceived", {
+  seq: Schema.Int,
+  signal: Schema.String,
+  at: Schema.Number,
+  /** What its sender calls it, where it must not arrive twice. */
+  id: Schema.optional(Schema.String),
+  payload: Payload
+})
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export type SignalReceived = typeof SignalReceived.Type
+
+/**
+ * Somebody wants the run to end.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const CancelRequested = Schema.TaggedStruct("CancelRequested", {
+  seq: Schema.Int,
+  at: Schema.Number,
+  reason: Schema.String
+})
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export type CancelRequested = typeof CancelRequested.Type
+
+/**
  * The timer `target` fired.
  *
  * @since 0.1.0
@@ -262,6 +320,24 @@ export const TimerFired = Schema.TaggedStruct("TimerFired", {
 export type TimerFired = typeof TimerFired.Type
 
 /**
+ * The run was ended from outside, without a word to its code. Its last event.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const RunTerminated = Schema.TaggedStruct("RunTerminated", {
+  seq: Schema.Int,
+  at: Schema.Number,
+  reason: Schema.String
+})
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export type RunTerminated = typeof RunTerminated.Type
+
+/**
  * Any event of a history.
  *
  * @since 0.1.0
@@ -274,11 +350,15 @@ export const Event = Schema.Union(
   ActivityCancelled,
   TimerStarted,
   TimerCancelled,
+  SideEffectRecorded,
   RunClosed,
   ActivityCompleted,
   ActivityFailed,
   AttemptFailed,
-  TimerFired
+  TimerFired,
+  SignalReceived,
+  CancelRequested,
+  RunTerminated
 )
 
 /**
@@ -301,7 +381,29 @@ export type Command = Extract<Event, { readonly command: number }>
  * @since 0.1.0
  * @category events
  */
-export type Arrival = RunStarted | ActivityCompleted | ActivityFailed | TimerFired
+export type Arrival =
+  | RunStarted
+  | ActivityCompleted
+  | ActivityFailed
+  | TimerFired
+  | SignalReceived
+  | CancelRequested
+
+/**
+ * An event that ends its run.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export type Closing = RunClosed | RunTerminated
+
+/**
+ * What anybody may write to a run, not only its owner.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export type Posted = SignalReceived | CancelRequested | RunTerminated
 
 /**
  * @since 0.1.0
@@ -326,6 +428,15 @@ export type Unplaced<E extends { readonly seq: number } = Event> = E extends unk
 export const isCommand = (event: Event): event is Command => "command" in event
 
 /**
+ * Whether an event ends its run.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isClosing = (event: Event): event is Closing =>
+  event._tag === "RunClosed" || event._tag === "RunTerminated"
+
+/**
  * Is it something that wakes the workflow?
  *
  * @since 0.1.0
@@ -337,5 +448,7 @@ const arrivals: ReadonlySet<Event["_tag"]> = new Set<Arrival["_tag"]>([
   "RunStarted",
   "ActivityCompleted",
   "ActivityFailed",
-  "TimerFired"
+  "TimerFired",
+  "SignalReceived",
+  "CancelRequested"
 ])

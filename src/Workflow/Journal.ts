@@ -20,7 +20,7 @@ import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { ActivityScheduled, Event, RunClosed, Unplaced } from "./Event.js"
+import type { ActivityScheduled, Closing, Event, Posted, Unplaced } from "./Event.js"
 import { groupCommit } from "./internal/groupCommit.js"
 import { memoryStore } from "./internal/memoryStore.js"
 import { sqlStore } from "./internal/sqlStore.js"
@@ -42,7 +42,7 @@ export interface RunRecord {
   /** Why no worker can go on with it at present: the message of a `NondeterminismError`. */
   readonly blocked: string | undefined
   /** Its last event, when it has ended. */
-  readonly closed: RunClosed | undefined
+  readonly closed: Closing | undefined
 }
 
 /**
@@ -98,6 +98,8 @@ export interface PendingTimer {
  * @category models
  */
 export interface Claimed {
+  /** Runs that the worker owned before, to which others have written what no turn has consumed: up to this number. */
+  readonly due: ReadonlyArray<{ readonly runId: string; readonly dueSeq: number }>
   readonly runs: ReadonlyArray<OwnedRun>
   readonly activities: ReadonlyArray<PendingActivity>
   readonly timers: ReadonlyArray<PendingTimer>
@@ -108,6 +110,7 @@ export interface Claimed {
  *
  * - `Start`: a new run, unless the workflow id has one already.
  * - `Append`: events of an open run, by its owner.
+ * - `Post`: a signal, a request to end, or the end of the open run of a workflow id, by anybody.
  * - `Block`: notes why a run cannot go on, or that it can again. It is no event: the history does not change.
  *
  * @since 0.1.0
@@ -132,6 +135,13 @@ export type Entry =
     readonly events: ReadonlyArray<Unplaced<Event>>
   }
   | {
+    readonly _tag: "Post"
+    readonly workflowId: string
+    /** The run that is meant; `undefined`: whichever is open. */
+    readonly runId: string | undefined
+    readonly event: Unplaced<Posted>
+  }
+  | {
     readonly _tag: "Block"
     readonly runId: string
     readonly worker: string
@@ -144,6 +154,9 @@ export type Entry =
  *
  * - `Started`: the run of that workflow id, and whether this entry created it.
  * - `Appended`: the number of the run's last event, and whether something has arrived that no turn has consumed.
+ * - `Posted`: the run that it was written to, and the event with its number. `owner` is the worker that owns the run.
+ * - `Known`: a signal with this id has been written before.
+ * - `NotOpen`: there is no such run, or it has closed.
  * - `Stale`: refused, since the writer does not own the run, or the run has closed.
  *
  * @since 0.1.0
@@ -152,6 +165,9 @@ export type Entry =
 export type Receipt =
   | { readonly _tag: "Started"; readonly created: boolean; readonly record: RunRecord }
   | { readonly _tag: "Appended"; readonly lastSeq: number; readonly due: boolean }
+  | { readonly _tag: "Posted"; readonly runId: string; readonly owner: string | undefined; readonly event: Posted }
+  | { readonly _tag: "Known"; readonly runId: string }
+  | { readonly _tag: "NotOpen"; readonly known: boolean }
   | { readonly _tag: "Stale" }
 
 /**
@@ -201,6 +217,8 @@ export interface LocalWorker {
   readonly takes: (workflow: string) => boolean
   /** It owns a run that has just been started, with epoch 1. */
   readonly onStarted: (run: OwnedRun, payload: string | null) => void
+  /** Somebody in this process has written to a run that it owns. Called in the order of the run's events. */
+  readonly onPosted: (runId: string, event: Posted) => void
   /** Another process has written to the journal. */
   readonly onForeignWrite: () => void
 }
@@ -220,7 +238,7 @@ export class Journal extends Context.Tag("holdfast/Workflow/Journal")<Journal, {
   /** The same with a callback, which is called in the order of the entries. */
   readonly unsafeCommit: (entry: Entry, done: (exit: Exit.Exit<Receipt, JournalError>) => void) => void
   /** Waits until the run has closed, here or in another process. */
-  readonly awaitClosed: (runId: string) => Effect.Effect<RunClosed, JournalError>
+  readonly awaitClosed: (runId: string) => Effect.Effect<Closing, JournalError>
   /** Makes a worker of this process known for the life of a scope. */
   readonly attach: (worker: LocalWorker) => Effect.Effect<void, never, Scope.Scope>
 }>() {}

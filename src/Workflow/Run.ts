@@ -25,6 +25,18 @@ export interface RunInfo {
 }
 
 /**
+ * Somebody wants the run to end.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Cancellation {
+  readonly reason: string
+  /** When it was asked for, in milliseconds since the epoch. */
+  readonly at: number
+}
+
+/**
  * The run that the current fiber belongs to. Only the body of a workflow has one.
  *
  * @since 0.1.0
@@ -38,6 +50,32 @@ export class Run extends Context.Tag("holdfast/Workflow/Run")<Run, RunService>()
  */
 export interface RunService {
   readonly info: RunInfo
+  /** Waits until somebody wants the run to end. */
+  readonly cancelled: Effect.Effect<Cancellation>
+  /**
+   * Waits for a signal that nobody else has taken.
+   *
+   * @internal
+   */
+  readonly receive: (signal: string) => Effect.Effect<string | null>
+  /**
+   * Takes a signal that has arrived, if there is one.
+   *
+   * @internal
+   */
+  readonly poll: (signal: string) => readonly [] | readonly [{ readonly payload: string | null }]
+  /**
+   * Waits until a condition holds.
+   *
+   * @internal
+   */
+  readonly until: (holds: () => boolean) => Effect.Effect<void>
+  /**
+   * What `compute` gives, or gave when the run came by here first.
+   *
+   * @internal
+   */
+  readonly record: (label: string, compute: () => string | null) => string | null
   /**
    * The time of the current turn, in milliseconds since the epoch.
    *

@@ -19,10 +19,10 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { reader } from "../InvalidOptions.js"
 import { Engine } from "./Engine.js"
-import type { RunClosed } from "./Event.js"
+import type { Closing } from "./Event.js"
 import type { Outcome, Program } from "./internal/execution.js"
 import * as jsonCodec from "./internal/jsonCodec.js"
-import { Run, type RunInfo } from "./Run.js"
+import { type Cancellation, Run, type RunInfo } from "./Run.js"
 import { ActivityError, RunFailed } from "./WorkflowError.js"
 
 /**
@@ -72,7 +72,7 @@ export interface Workflow<in out Payload, in out Success, in out Error> {
   /** @internal */
   readonly exitOf: (
     run: { readonly workflowId: string; readonly runId: string },
-    closed: RunClosed
+    closed: Closing
   ) => Exit.Exit<Success, Error | ActivityError | RunFailed>
   /** @internal */
   readonly program: (
@@ -189,6 +189,7 @@ export const make = <
     exitOf: (run, closed) => {
       const failed = (reason: RunFailed["reason"], detail: string) =>
         Exit.fail(new RunFailed({ reason, workflowId: run.workflowId, runId: run.runId, detail }))
+      if (closed._tag === "RunTerminated") return failed("Terminated", closed.reason)
       switch (closed.outcome) {
         case "Success":
           return Either.match(success.decode(closed.payload), {
@@ -202,6 +203,7 @@ export const make = <
           })
         case "Defect":
         case "Interrupted":
+        case "Cancelled":
           return failed(closed.outcome, closed.message ?? "")
       }
     }
@@ -216,3 +218,82 @@ export const make = <
  * @category accessors
  */
 export const info: Effect.Effect<RunInfo, never, Run> = Effect.map(Run, (run) => run.info)
+
+/**
+ * Waits until somebody wants the run to end, and tells why. By itself such a wish interrupts the workflow, and its
+ * finalizers run as compensation. Code that wants to see it coming is uninterruptible and waits for this:
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Workflow } from "holdfast/Workflow"
+ *
+ * declare const deliver: Effect.Effect<string>
+ *
+ * const body = Effect.uninterruptible(
+ *   Effect.raceFirst(
+ *     Effect.interruptible(deliver),
+ *     Effect.map(Workflow.cancellation, ({ reason }) => `called off: ${reason}`)
+ *   )
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const cancellation: Effect.Effect<Cancellation, never, Run> = Effect.flatMap(Run, (run) => run.cancelled)
+
+/**
+ * Waits until a condition holds that other fibers of the run, or signals, bring about. It is looked at whenever nothing
+ * else of the run can go on, and must change nothing.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Workflow } from "holdfast/Workflow"
+ *
+ * const body = Effect.gen(function*() {
+ *   let delivered = 0
+ *   yield* Effect.fork(Effect.delay(Effect.sync(() => delivered++), "1 day"))
+ *   yield* Workflow.until(() => delivered === 1)
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const until = (holds: () => boolean): Effect.Effect<void, never, Run> =>
+  Effect.flatMap(Run, (run) => run.until(holds))
+
+/**
+ * Works something out that cannot be repeated, such as a random id or what the process's environment says, and keeps it in
+ * the journal: a replay gives the same value without working it out again. It is for what is short and cannot fail;
+ * anything that touches the world is an activity.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Workflow } from "holdfast/Workflow"
+ *
+ * const body = Effect.gen(function*() {
+ *   const token = yield* Workflow.sideEffect("token", Schema.String, () => crypto.randomUUID())
+ *   return token
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const sideEffect = <A, I>(
+  label: string,
+  schema: Schema.Schema<A, I>,
+  compute: () => A
+): Effect.Effect<A, never, Run> => {
+  const codec = jsonCodec.make(schema as Schema.Schema<A, unknown>)
+  const orDie = <B>(either: Either.Either<B, string>): B =>
+    Either.getOrThrowWith(
+      either,
+      (problem) => new Error(`side effect ${label} gave a value that does not fit its schema: ${problem}`)
+    )
+  return Effect.map(Run, (run) => orDie(codec.decode(run.record(label, () => orDie(codec.encode(compute()))))))
+}

@@ -132,7 +132,7 @@ export class ActivityError
  * @category errors
  */
 export class RunFailed extends Schema.TaggedError<RunFailed>("holdfast/Workflow/RunFailed")("RunFailed", {
-  reason: Schema.Literal("Defect", "Interrupted", "Codec"),
+  reason: Schema.Literal("Defect", "Interrupted", "Cancelled", "Terminated", "Codec"),
   workflowId: Schema.String,
   runId: Schema.String,
   detail: Schema.String
@@ -190,5 +190,19 @@ export class InvalidPayload
 {
   override get message(): string {
     return `the payload does not fit the schema of workflow ${this.workflow}: ${this.detail}`
+  }
+}
+
+/**
+ * The run that a signal or a request was meant for has ended.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RunEnded extends Schema.TaggedError<RunEnded>("holdfast/Workflow/RunEnded")("RunEnded", {
+  workflowId: Schema.String
+}) {
+  override get message(): string {
+    return `the run of workflow id ${JSON.stringify(this.workflowId)} has ended, so nothing can reach it any more`
   }
 }

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Either, Layer, Option } from "effect"
 import * as fc from "effect/FastCheck"
 import { Journal } from "holdfast/Workflow"
-import type { Event, Unplaced } from "../../src/Workflow/Event.js"
+import type { Event, Posted, Unplaced } from "../../src/Workflow/Event.js"
 import { memoryStore } from "../../src/Workflow/internal/memoryStore.js"
 import * as journals from "./support/journals.js"
 
@@ -25,6 +25,21 @@ const append = (runId: string, events: ReadonlyArray<Unplaced<Event>>, epoch = 1
   worker,
   epoch,
   events
+})
+
+const post = (runId: string, event: Unplaced<Posted>, byId = false): Journal.Entry => ({
+  _tag: "Post",
+  workflowId: `id of ${runId}`,
+  runId: byId ? runId : undefined,
+  event
+})
+
+const signal = (id?: string): Unplaced<Posted> => ({
+  _tag: "SignalReceived",
+  signal: "S",
+  at,
+  ...(id === undefined ? {} : { id }),
+  payload: "3"
 })
 
 const turn = (upTo: number, carried = 0): Unplaced<Event> => ({ _tag: "TurnTaken", at, upTo, carried })
@@ -90,6 +105,19 @@ const entry: fc.Arbitrary<Journal.Entry> = fc.integer({ min: 0, max: 3 }).chain(
       }).map(({ epoch, events, worker }) => append(runId, events, epoch, worker))
     },
     { weight: 1, arbitrary: fc.constant(append(runId, [turn(9), closed(8)])) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        event: fc.constantFrom<Unplaced<Posted>>(
+          signal(),
+          signal("one"),
+          signal("two"),
+          { _tag: "CancelRequested", at, reason: "r" },
+          { _tag: "RunTerminated", at, reason: "r" }
+        ),
+        byId: fc.boolean()
+      }).map(({ byId, event }) => post(runId, event, byId))
+    },
     {
       weight: 1,
       arbitrary: fc.option(fc.constant("why"), { nil: undefined }).map((reason): Journal.Entry => ({

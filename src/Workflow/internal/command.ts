@@ -7,4 +7,4 @@ import type { Arrival, Command, Unplaced } from "../Event.js"
 export type Draft = Command extends infer C ? C extends Command ? Omit<Unplaced<C>, "command"> : never : never
 
 /** What answers a command. */
-export type Answer = Exclude<Arrival, { readonly _tag: "RunStarted" }>
+export type Answer = Extract<Arrival, { readonly target: number }>

@@ -34,8 +34,8 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import { PCGRandom } from "effect/Utils"
-import type { Arrival, Command, RunClosed, Unplaced } from "../Event.js"
-import { Run, type RunInfo, type RunService } from "../Run.js"
+import type { Arrival, CancelRequested, Command, RunClosed, Unplaced } from "../Event.js"
+import { type Cancellation, Run, type RunInfo, type RunService } from "../Run.js"
 import { NondeterminismError } from "../WorkflowError.js"
 import type { Answer, Draft } from "./command.js"
 import { digest } from "./digest.js"
@@ -77,6 +77,13 @@ export class Execution implements RunService, guards.Host {
   private readonly scheduler: RunScheduler
   private readonly seeded: PCGRandom
   private readonly waits = new Map<number, (answer: Answer) => void>()
+  /** Signals that nobody has taken, and who waits for one: by name, first come first. */
+  private readonly signals = new Map<string, Array<string | null>>()
+  private readonly receivers = new Map<string, Set<(payload: string | null) => void>>()
+  private readonly conditions = new Set<{ readonly holds: () => boolean; readonly resume: () => void }>()
+  private readonly cancelWaits = new Set<(cancellation: Cancellation) => void>()
+  private cancellation: Cancellation | undefined
+  private main: Fiber.RuntimeFiber<Outcome> | undefined
   private commands = 0
   private issued: Array<Unplaced<Command>> = []
   private prints: Array<Print> = []
@@ -114,9 +121,10 @@ export class Execution implements RunService, guards.Host {
     this.prints = []
     this.recorded = recorded
     guards.guarded(this, () =>
-      this.scheduler.drain(() => {
-        for (const arrival of arrivals) this.deliver(arrival)
-      }))
+      this.scheduler.drain(
+        arrivals.map((arrival) => () => this.deliver(arrival)),
+        () => this.checkConditions()
+      ))
     if (this.fault === undefined && recorded !== undefined && this.issued.length < recorded.length) {
       this.fail({
         reason: "Mismatch",
@@ -124,10 +132,10 @@ export class Execution implements RunService, guards.Host {
         actual: "no further command"
       })
     }
-    if (this.fault === undefined && this.closed === undefined && this.waits.size === 0) {
+    if (this.fault === undefined && this.closed === undefined && !this.isWaiting()) {
       this.fail({
         reason: "Stuck",
-        expected: "a wait for an activity or for time",
+        expected: "a wait for an activity, for time or for a signal",
         actual: "its fibers wait for a promise, for a callback, or for each other"
       })
     }
@@ -145,6 +153,9 @@ export class Execution implements RunService, guards.Host {
   drop(): void {
     this.scheduler.drop()
     this.waits.clear()
+    this.receivers.clear()
+    this.conditions.clear()
+    this.cancelWaits.clear()
   }
 
   // --- what the code of the workflow sees
@@ -157,6 +168,59 @@ export class Execution implements RunService, guards.Host {
         if (this.waits.delete(command)) this.issue(abandon(command))
       })
     })
+  }
+
+  record(label: string, compute: () => string | null): string | null {
+    const expected = this.recorded?.[this.issued.length]
+    const payload = this.recorded === undefined
+      ? guards.unguarded(compute)
+      : expected?._tag === "SideEffectRecorded"
+      ? expected.payload
+      : null
+    this.issue({ _tag: "SideEffectRecorded", label, payload })
+    return payload
+  }
+
+  receive(signal: string): Effect.Effect<string | null> {
+    return Effect.suspend(() => {
+      const [first] = this.poll(signal)
+      return first === undefined
+        ? Effect.async<string | null>((resume) => {
+          const receivers = this.receivers.get(signal) ?? new Set()
+          const receiver = (payload: string | null) => resume(Effect.succeed(payload))
+          this.receivers.set(signal, receivers.add(receiver))
+          return Effect.sync(() => receivers.delete(receiver))
+        })
+        : Effect.succeed(first.payload)
+    })
+  }
+
+  poll(signal: string): readonly [] | readonly [{ readonly payload: string | null }] {
+    const waiting = this.signals.get(signal)
+    if (waiting === undefined || waiting.length === 0) return []
+    return [{ payload: waiting.shift()! }]
+  }
+
+  until(holds: () => boolean): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      holds() ? Effect.void : Effect.async<void>((resume) => {
+        const condition = { holds, resume: () => resume(Effect.void) }
+        this.conditions.add(condition)
+        return Effect.sync(() => this.conditions.delete(condition))
+      })
+    )
+  }
+
+  get cancelled(): Effect.Effect<Cancellation> {
+    return Effect.suspend(() =>
+      this.cancellation !== undefined
+        ? Effect.succeed(this.cancellation)
+        : Effect.async<Cancellation>((resume) => {
+          const wait = (cancellation: Cancellation) => resume(Effect.succeed(cancellation))
+          this.cancelWaits.add(wait)
+          return Effect.sync(() => this.cancelWaits.delete(wait))
+        })
+    )
   }
 
   random = (): number => this.seeded.number()
@@ -178,15 +242,57 @@ export class Execution implements RunService, guards.Host {
   // --- inside a drain
 
   private deliver(arrival: Arrival | Unplaced<Arrival>): void {
-    if (arrival._tag === "RunStarted") {
-      this.start(arrival.payload)
-      return
+    switch (arrival._tag) {
+      case "RunStarted":
+        return this.start(arrival.payload)
+      case "SignalReceived":
+        return this.signal(arrival.signal, arrival.payload)
+      case "CancelRequested":
+        return this.cancel(arrival)
     }
     const wait = this.waits.get(arrival.target)
     // Nobody waits any more: the command was abandoned in a turn before.
     if (wait === undefined) return
     this.waits.delete(arrival.target)
     wait(arrival as Answer)
+  }
+
+  private signal(name: string, payload: string | null): void {
+    const receivers = this.receivers.get(name)
+    const [receiver] = receivers ?? []
+    if (receiver !== undefined) {
+      receivers!.delete(receiver)
+      return receiver(payload)
+    }
+    const waiting = this.signals.get(name) ?? []
+    this.signals.set(name, waiting)
+    waiting.push(payload)
+  }
+
+  /** Only the first request counts. It interrupts the workflow; what must not be interrupted can wait for it. */
+  private cancel({ at, reason }: Pick<CancelRequested, "at" | "reason">): void {
+    if (this.cancellation !== undefined) return
+    const cancellation = { at, reason }
+    this.cancellation = cancellation
+    for (const wait of this.cancelWaits) wait(cancellation)
+    this.cancelWaits.clear()
+    this.main?.unsafeInterruptAsFork(this.main.id())
+  }
+
+  /** Resumes who waits for a condition that holds now; true if anybody did. */
+  private checkConditions(): boolean {
+    const met = [...this.conditions].filter(({ holds }) => holds())
+    for (const condition of met) {
+      this.conditions.delete(condition)
+      condition.resume()
+    }
+    return met.length > 0
+  }
+
+  /** Whether anything durable can still move it. */
+  private isWaiting(): boolean {
+    return this.waits.size > 0 || this.cancelWaits.size > 0 ||
+      [...this.receivers.values()].some((receivers) => receivers.size > 0)
   }
 
   private start(payload: string | null): void {
@@ -202,6 +308,7 @@ export class Execution implements RunService, guards.Host {
       immediate: false,
       updateRefs: (refs, fiberId) => this.deterministic(refs, fiberId)
     })
+    this.main = fiber
     fiber.addObserver((exit) => this.close(exit))
   }
 
@@ -237,7 +344,7 @@ export class Execution implements RunService, guards.Host {
 
   private close(exit: Exit.Exit<Outcome>): void {
     if (this.fault !== undefined) return
-    const outcome: Outcome = Exit.match(exit, {
+    let outcome: Outcome = Exit.match(exit, {
       onSuccess: (outcome) => outcome,
       onFailure: (cause) => ({
         outcome: Cause.isInterruptedOnly(cause) ? "Interrupted" : "Defect",
@@ -245,6 +352,9 @@ export class Execution implements RunService, guards.Host {
         payload: null
       })
     })
+    if (outcome.outcome === "Interrupted" && this.cancellation !== undefined) {
+      outcome = { outcome: "Cancelled", message: this.cancellation.reason, payload: null }
+    }
     this.issue({ _tag: "RunClosed", ...outcome, digest: digest(outcome.payload) })
     this.scheduler.halt()
   }
@@ -279,6 +389,8 @@ export class Execution implements RunService, guards.Host {
         return recorded.target === (issued as typeof recorded).target
       case "TimerStarted":
         return recorded.fireAt === (issued as typeof recorded).fireAt
+      case "SideEffectRecorded":
+        return recorded.label === (issued as typeof recorded).label
       case "RunClosed": {
         const other = issued as typeof recorded
         return recorded.outcome === other.outcome && this.sameDigest(recorded.digest, other.digest)
@@ -368,6 +480,8 @@ const describe = (command: Unplaced<Command>): string => {
       return `${number}: a timer for ${DateTime.formatIso(DateTime.unsafeMake(command.fireAt))}`
     case "TimerCancelled":
       return `${number}: cancel the timer of command ${command.target}`
+    case "SideEffectRecorded":
+      return `${number}: side effect ${command.label}`
     case "RunClosed":
       return `${number}: end with ${command.outcome} ${command.message ?? command.payload ?? ""}`.trimEnd()
   }

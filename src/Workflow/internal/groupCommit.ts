@@ -88,7 +88,10 @@ export const groupCommit = (
       commit: (entry) =>
         Effect.flatMap(
           Effect.async<Receipt, JournalError>((resume) => unsafeCommit(entry, resume)),
-          (receipt) => receipt._tag === "Stale" ? new StaleOwner({ runId: entry.runId }) : Effect.succeed(receipt)
+          (receipt) =>
+            receipt._tag === "Stale" && entry.runId !== undefined
+              ? new StaleOwner({ runId: entry.runId })
+              : Effect.succeed(receipt as Exclude<Receipt, { readonly _tag: "Stale" }>)
         )
     }
   })

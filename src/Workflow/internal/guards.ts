@@ -99,6 +99,24 @@ const replacements = ([
   value
 }))
 
+/** Runs something of a drain with the globals as they were before it. */
+export const unguarded = <A>(run: () => A): A => {
+  const by = host
+  if (by === undefined) return run()
+  const guarding = replacements.map(({ key, owner }) => owner[key])
+  replacements.forEach(({ key, owner }, i) => owner[key] = real[i])
+  host = undefined
+  try {
+    return run()
+  } finally {
+    replacements.forEach(({ key, owner }, i) => owner[key] = guarding[i])
+    host = by
+  }
+}
+
+/** The globals as they were before the drain that is on. */
+let real: ReadonlyArray<unknown> = []
+
 /**
  * Runs `drain` with the globals guarded by `by`, and restores them whatever happens.
  */
@@ -110,6 +128,7 @@ export const guarded = (by: Host, drain: () => void): void => {
     saved.push(owner[key])
     owner[key] = value
   }
+  real = saved
   try {
     drain()
   } finally {

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Event, RunClosed } from "../Event.js"
+import type { Closing, Event, Posted, Unplaced } from "../Event.js"
 import type { Entry, JournalStore, OwnedRun, PendingActivity, PendingTimer, Receipt, RunRecord } from "../Journal.js"
 import { place } from "./place.js"
 
@@ -16,7 +16,9 @@ interface Stored {
   epoch: number
   dueSeq: number
   blocked: string | undefined
-  closed: RunClosed | undefined
+  closed: Closing | undefined
+  /** The ids of its signals. */
+  readonly signals: Set<string>
 }
 
 export const memoryStore = (): JournalStore => {
@@ -39,7 +41,8 @@ export const memoryStore = (): JournalStore => {
       epoch: worker === undefined ? 0 : 1,
       dueSeq: 1,
       blocked: undefined,
-      closed: undefined
+      closed: undefined,
+      signals: new Set()
     }
     runs.set(runId, stored)
     latest.set(workflowId, stored)
@@ -72,27 +75,43 @@ export const memoryStore = (): JournalStore => {
         stored.timers.delete(event.target)
         break
       case "RunClosed":
+      case "RunTerminated":
         stored.activities.clear()
         stored.timers.clear()
         break
     }
   }
 
+  const append = (stored: Stored, events: ReadonlyArray<Unplaced<Event>>): ReadonlyArray<Event> => {
+    const placed = place(events, { lastSeq: stored.events.length, dueSeq: stored.dueSeq })
+    stored.events.push(...placed.events)
+    stored.dueSeq = placed.dueSeq
+    stored.closed = placed.closed
+    for (const event of placed.events) index(stored, event)
+    return placed.events
+  }
+
+  const post = ({ event, runId, workflowId }: Extract<Entry, { readonly _tag: "Post" }>): Receipt => {
+    const stored = runId === undefined ? latest.get(workflowId) : runs.get(runId)
+    if (stored === undefined || stored.closed !== undefined) return { _tag: "NotOpen", known: stored !== undefined }
+    if (event._tag === "SignalReceived" && event.id !== undefined) {
+      if (stored.signals.has(event.id)) return { _tag: "Known", runId: stored.run.runId }
+      stored.signals.add(event.id)
+    }
+    const [posted] = append(stored, [event])
+    return { _tag: "Posted", runId: stored.run.runId, owner: stored.owner, event: posted as Posted }
+  }
+
   const write = (entry: Entry): Receipt => {
     if (entry._tag === "Start") return start(entry)
+    if (entry._tag === "Post") return post(entry)
     const stored = runs.get(entry.runId)
     if (
       stored === undefined || stored.closed !== undefined || stored.owner !== entry.worker ||
       stored.epoch !== entry.epoch
     ) return { _tag: "Stale" }
     if (entry._tag === "Block") stored.blocked = entry.reason
-    else {
-      const placed = place(entry.events, { lastSeq: stored.events.length, dueSeq: stored.dueSeq })
-      stored.events.push(...placed.events)
-      stored.dueSeq = placed.dueSeq
-      stored.closed = placed.closed
-      for (const event of placed.events) index(stored, event)
-    }
+    else append(stored, entry.events)
     return { _tag: "Appended", lastSeq: stored.events.length, due: stored.dueSeq > 0 }
   }
 
@@ -111,15 +130,19 @@ export const memoryStore = (): JournalStore => {
       Effect.sync(() => {
         leases.set(worker, leaseUntil)
         const claimed: Array<Stored> = []
+        const due: Array<Stored> = []
         for (const stored of runs.values()) {
           const free = stored.owner === undefined || (leases.get(stored.owner) ?? Infinity) <= now
           if (stored.closed === undefined && free && workflows.includes(stored.run.workflow)) {
             stored.owner = worker
             stored.epoch++
             claimed.push(stored)
+          } else if (stored.closed === undefined && stored.owner === worker && stored.dueSeq > 0) {
+            due.push(stored)
           }
         }
         return {
+          due: due.map(({ dueSeq, run: { runId } }) => ({ runId, dueSeq })),
           runs: claimed.map(({ blocked, dueSeq, epoch, run }) => ({
             ...run,
             epoch,

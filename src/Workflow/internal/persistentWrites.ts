@@ -7,11 +7,14 @@ import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import type { Entry, Journal, Receipt } from "../Journal.js"
 
+/** What the owner of a run writes. */
+export type OwnersEntry = Extract<Entry, { readonly _tag: "Append" | "Block" }>
+
 /** The receipt of an entry that was not refused. */
-export type Accepted = Exclude<Receipt, { readonly _tag: "Stale" }>
+export type Accepted = Extract<Receipt, { readonly _tag: "Appended" }>
 
 export interface PersistentWrites {
-  readonly commit: (entry: Entry, onReceipt: (receipt: Accepted) => void, onStale: () => void) => void
+  readonly commit: (entry: OwnersEntry, onReceipt: (receipt: Accepted) => void, onStale: () => void) => void
   /** Waits until nothing is being written. */
   readonly quiet: Effect.Effect<void>
 }
@@ -34,8 +37,8 @@ export const persistentWrites = (journal: Journal["Type"]): Effect.Effect<Persis
           journal.unsafeCommit(entry, (exit) => {
             if (Exit.isSuccess(exit)) {
               settled()
-              if (exit.value._tag === "Stale") onStale()
-              else onReceipt(exit.value)
+              if (exit.value._tag === "Appended") onReceipt(exit.value)
+              else onStale()
               return
             }
             Runtime.runFork(runtime)(

@@ -1,7 +1,7 @@
 /**
  * Where appended events go in their run: their numbers, and what is left for a turn to consume.
  */
-import { type Event, isArrival, type RunClosed, type Unplaced } from "../Event.js"
+import { type Closing, type Event, isArrival, isClosing, type Unplaced } from "../Event.js"
 
 export interface Position {
   readonly lastSeq: number
@@ -11,19 +11,19 @@ export interface Position {
 
 export interface Placed extends Position {
   readonly events: ReadonlyArray<Event>
-  readonly closed: RunClosed | undefined
+  readonly closed: Closing | undefined
 }
 
 export const place = (appended: ReadonlyArray<Unplaced<Event>>, after: Position): Placed => {
   // Arrivals that come with a turn are carried by it, so they are consumed as they are written.
   const carried = appended.some((event) => event._tag === "TurnTaken")
   let { dueSeq, lastSeq } = after
-  let closed: RunClosed | undefined
+  let closed: Closing | undefined
   const events = appended.map((unplaced): Event => {
     const event = { ...unplaced, seq: ++lastSeq } as Event
     if (isArrival(event) && !carried) dueSeq = event.seq
     if (event._tag === "TurnTaken" && dueSeq <= event.upTo) dueSeq = 0
-    if (event._tag === "RunClosed") closed = event
+    if (isClosing(event)) closed = event
     return event
   })
   return { events, lastSeq, dueSeq, closed }

@@ -47,14 +47,21 @@ export class RunScheduler implements Scheduler {
   }
 
   /**
-   * Calls `start`, then runs until nothing is runnable, or until somebody halts it.
+   * Takes one step after another, each until nothing is runnable, or until somebody halts it: so what a step leads to has
+   * happened before the next one. When nothing is runnable `onIdle` may make it so again.
    */
-  drain(start: () => void): void {
+  drain(steps: ReadonlyArray<() => void>, onIdle: () => boolean): void {
     this.draining = true
     this.ops = 0
     try {
-      start()
-      for (let i = 0; i < this.queue.length && !this.halted; i++) this.queue[i]!()
+      for (const step of steps) {
+        if (this.halted) break
+        step()
+        do {
+          for (let i = 0; i < this.queue.length && !this.halted; i++) this.queue[i]!()
+          this.queue = []
+        } while (!this.halted && onIdle())
+      }
     } finally {
       this.draining = false
       this.queue = []

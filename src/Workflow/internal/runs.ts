@@ -18,14 +18,14 @@ import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import type { Arrival, Command, Event, Unplaced } from "../Event.js"
-import type { Claimed, Entry, Journal, OwnedRun } from "../Journal.js"
+import { type Arrival, type Command, type Event, isArrival, type Posted, type Unplaced } from "../Event.js"
+import type { Claimed, Journal, OwnedRun } from "../Journal.js"
 import type { NondeterminismError } from "../WorkflowError.js"
 import { type Attempts, attempts } from "./attempts.js"
 import { DueQueue } from "./dueQueue.js"
 import { Execution, type Print, type Program, type Strictness } from "./execution.js"
 import { isLive } from "./liveClock.js"
-import { type Accepted, persistentWrites } from "./persistentWrites.js"
+import { type Accepted, type OwnersEntry, persistentWrites } from "./persistentWrites.js"
 import { replay } from "./replay.js"
 
 /** A run that this worker owns. */
@@ -34,10 +34,14 @@ interface Owned extends Omit<OwnedRun, "blocked"> {
   blocked: boolean
   state: "idle" | "loading" | "committing" | "blocked"
   execution: Execution | undefined
-  /** The number up to which every arrival in the journal has been consumed. */
-  upTo: number
+  /** The number up to which this worker knows the run's events; every arrival among them is consumed or `placed`. */
+  known: number
+  /** Somebody has written to the run what this worker has not seen: the journal tells what. */
+  outdated: boolean
   /** Arrivals that are in the journal and wait for a turn. */
   placed: ReadonlyArray<Arrival>
+  /** What this process has written to the run while its history was being read. */
+  posted: Array<Posted>
   /** Arrivals that will be written with the turn that consumes them. */
   inbox: Array<Unplaced<Arrival>>
 }
@@ -59,6 +63,8 @@ export interface Runs {
   readonly take: (claimed: Claimed) => void
   /** Goes on with a run that has just been started here. */
   readonly begin: (run: OwnedRun, payload: string | null) => void
+  /** Somebody in this process has written to one of its runs. */
+  readonly onPosted: (runId: string, event: Posted) => void
   /** The code of a workflow has come, or come back: its runs are looked at again. */
   readonly onProgram: (workflow: string) => void
   /** The code of a workflow has gone: its runs leave memory. */
@@ -107,21 +113,44 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     // --- writing
 
-    const commit = (entry: Entry, onReceipt: (receipt: Accepted) => void): void =>
+    const commit = (entry: OwnersEntry, onReceipt: (receipt: Accepted) => void): void =>
       writes.commit(entry, onReceipt, () => {
         const run = owned.get(entry.runId)
         if (run !== undefined) giveUp(run)
       })
 
-    const append = (run: Owned, events: ReadonlyArray<Unplaced<Event>>, then: () => void = () => {}): void =>
-      commit({ _tag: "Append", runId: run.runId, worker: workerId, epoch: run.epoch, events }, then)
+    const append = (
+      run: Owned,
+      events: ReadonlyArray<Unplaced<Event>>,
+      then: (receipt: Accepted) => void = () => {}
+    ): void =>
+      commit({ _tag: "Append", runId: run.runId, worker: workerId, epoch: run.epoch, events }, (receipt) => {
+        follow(run, receipt.lastSeq, events.length)
+        then(receipt)
+      })
+
+    /** Notes that events were written, the last with this number. What was written in between, was by somebody else. */
+    const follow = (run: Owned, lastSeq: number, count: number): void => {
+      if (lastSeq <= run.known) return
+      if (lastSeq - count > run.known) run.outdated = true
+      run.known = lastSeq
+    }
 
     // --- runs
 
     const own = (claimed: OwnedRun): Owned => {
       const lost = owned.get(claimed.runId)
       if (lost !== undefined) giveUp(lost)
-      const run: Owned = { ...claimed, state: "idle", execution: undefined, upTo: 0, placed: [], inbox: [] }
+      const run: Owned = {
+        ...claimed,
+        state: "idle",
+        execution: undefined,
+        known: 0,
+        outdated: false,
+        placed: [],
+        posted: [],
+        inbox: []
+      }
       owned.set(run.runId, run)
       return run
     }
@@ -150,6 +179,14 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         run.inbox.push(arrival)
         wake(run)
       }
+    }
+
+    /** Takes note of what somebody in this process has written to a run, in the order of the run's events. */
+    const take = (run: Owned, event: Posted): void => {
+      if (event.seq <= run.known) return
+      follow(run, event.seq, 1)
+      if (run.execution !== undefined && isArrival(event)) run.placed = [...run.placed, event]
+      wake(run)
     }
 
     const block = (run: Owned, error: NondeterminismError): void => {
@@ -211,7 +248,11 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
                 if (programs.get(run.workflow) !== program) return wake(run)
                 const execution = newExecution(run, program)
                 run.placed = replay(execution, history)
-                run.upTo = history.length
+                run.known = history.length
+                run.outdated = false
+                const posted = run.posted
+                run.posted = []
+                for (const event of posted) take(run, event)
                 if (execution.fault !== undefined) block(run, execution.fault)
                 else {
                   if (run.blocked) unblock(run)
@@ -226,6 +267,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     const takeTurn = (run: Owned, now: number): void => {
       const program = programs.get(run.workflow)
       if (run.state !== "idle" || program === undefined) return
+      if (run.outdated) unload(run)
       const { execution } = run
       if (execution === undefined) return load(run, program)
       if (run.placed.length + run.inbox.length === 0) return
@@ -235,28 +277,21 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       run.inbox = []
       run.placed = []
       run.state = "committing"
-      const turn = { _tag: "TurnTaken" as const, at: execution.now, upTo: run.upTo, carried: arrivals.length }
-      commit(
-        {
-          _tag: "Append",
-          runId: run.runId,
-          worker: workerId,
-          epoch: run.epoch,
-          events: [...arrivals, turn, ...commands]
-        },
-        (receipt) =>
+      const turn = { _tag: "TurnTaken" as const, at: execution.now, upTo: run.known, carried: arrivals.length }
+      append(
+        run,
+        [...arrivals, turn, ...commands],
+        () =>
           contained(run, () => {
-            if (receipt._tag !== "Appended" || owned.get(run.runId) !== run) return
+            if (owned.get(run.runId) !== run) return
             run.state = "idle"
-            run.upTo = receipt.lastSeq
             show(execution.takePrints())
             if (execution.closed !== undefined) return giveUp(run)
             dispatch(run, execution, commands)
-            // Somebody else has written to the run in the meantime, and the journal tells what and where; or its code has
-            // been replaced.
-            if (receipt.due || programs.get(run.workflow) !== program) unload(run)
+            // Its code has been replaced.
+            if (programs.get(run.workflow) !== program) unload(run)
             if (execution.fault !== undefined) block(run, execution.fault)
-            else if (receipt.due || run.inbox.length > 0) wake(run)
+            else if (run.outdated || run.placed.length + run.inbox.length > 0) wake(run)
             else rest(run)
           })
       )
@@ -342,6 +377,12 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     return {
       take: (claimed) => {
+        for (const { dueSeq, runId } of claimed.due) {
+          const run = owned.get(runId)
+          if (run === undefined || run.known >= dueSeq) continue
+          run.outdated = true
+          wake(run)
+        }
         for (const each of claimed.runs) {
           const run = own(each)
           // A blocked run is tried again at once: the code may have been mended.
@@ -356,11 +397,18 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       },
       begin: (started, payload) => {
         const run = own(started)
-        run.upTo = 1
+        run.known = 1
         run.placed = [{ _tag: "RunStarted", seq: 1, at: run.startedAt, payload }]
         const program = programs.get(run.workflow)
         if (program !== undefined) newExecution(run, program)
         wake(run)
+      },
+      onPosted: (runId, event) => {
+        const run = owned.get(runId)
+        if (run === undefined) return
+        if (event._tag === "RunTerminated") giveUp(run)
+        else if (run.state === "loading") run.posted.push(event)
+        else if (run.state !== "blocked") contained(run, () => take(run, event))
       },
       onProgram: (workflow) => {
         for (const run of owned.values()) {

@@ -24,9 +24,14 @@ export class Changes {
   private readonly endedActivities: Array<Row> = []
   private readonly timers = new Map<string, Row>()
   private readonly endedTimers: Array<Row> = []
+  private readonly signals: Array<Row> = []
 
   block(run: number, reason: string | undefined): void {
     this.blocked.push([reason ?? null, run])
+  }
+
+  signal(run: number, id: string): void {
+    this.signals.push([run, id])
   }
 
   move(run: Moved): void {
@@ -65,6 +70,7 @@ export class Changes {
     yield* insertEvents(connection, this.events)
     yield* insertActivities(connection, [...this.activities.values()])
     yield* insertTimers(connection, [...this.timers.values()])
+    yield* insertSignals(connection, this.signals)
     for (const attempt of this.attempts) {
       yield* execute(
         connection,
@@ -76,6 +82,7 @@ export class Changes {
     yield* deleteTimers(connection, this.endedTimers)
     yield* deleteActivitiesOf(connection, closed)
     yield* deleteTimersOf(connection, closed)
+    yield* deleteSignalsOf(connection, closed)
     yield* moveRuns(connection, moved.map(({ id, position }) => [id, position.lastSeq, position.dueSeq]))
     yield* closeRuns(connection, closing.map(({ closedSeq, id }) => [id, closedSeq]))
     for (const row of this.blocked) {
@@ -94,6 +101,8 @@ const insertActivities = overRows(
 )
 const insertTimers = overRows(3, (rows) => `INSERT INTO holdfast_timers (run, command, fire_at) VALUES ${rows}`)
 
+const insertSignals = overRows(2, (rows) => `INSERT INTO holdfast_signals (run, id) VALUES ${rows}`)
+
 const deleteActivities = overRows(
   2,
   (rows) => `DELETE FROM holdfast_activities WHERE (run, command) IN (VALUES ${rows})`
@@ -101,6 +110,8 @@ const deleteActivities = overRows(
 const deleteTimers = overRows(2, (rows) => `DELETE FROM holdfast_timers WHERE (run, command) IN (VALUES ${rows})`)
 const deleteActivitiesOf = overValues((runs) => `DELETE FROM holdfast_activities WHERE run IN (VALUES ${runs})`)
 const deleteTimersOf = overValues((runs) => `DELETE FROM holdfast_timers WHERE run IN (VALUES ${runs})`)
+
+const deleteSignalsOf = overValues((runs) => `DELETE FROM holdfast_signals WHERE run IN (VALUES ${runs})`)
 
 const moveRuns = overRows(
   3,

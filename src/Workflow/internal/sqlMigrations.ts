@@ -27,6 +27,7 @@ const createTables = Effect.gen(function*() {
   yield* sql`CREATE INDEX holdfast_runs_workflow_id ON holdfast_runs (workflow_id, id)`
   yield* sql`CREATE UNIQUE INDEX holdfast_runs_open_id ON holdfast_runs (workflow_id) WHERE closed_seq IS NULL`
   yield* sql`CREATE INDEX holdfast_runs_open_owner ON holdfast_runs (owner, workflow) WHERE closed_seq IS NULL`
+  yield* sql`CREATE INDEX holdfast_runs_due ON holdfast_runs (owner) WHERE due_seq > 0 AND closed_seq IS NULL`
   yield* sql`
     CREATE TABLE holdfast_events (
       id INTEGER PRIMARY KEY,
@@ -52,6 +53,12 @@ const createTables = Effect.gen(function*() {
       command INTEGER NOT NULL,
       fire_at INTEGER NOT NULL,
       PRIMARY KEY (run, command)
+    ) WITHOUT ROWID`
+  yield* sql`
+    CREATE TABLE holdfast_signals (
+      run INTEGER NOT NULL,
+      id TEXT NOT NULL,
+      PRIMARY KEY (run, id)
     ) WITHOUT ROWID`
   yield* sql`CREATE TABLE holdfast_workers (worker TEXT NOT NULL PRIMARY KEY, lease_until INTEGER NOT NULL)`
 })

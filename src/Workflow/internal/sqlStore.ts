@@ -11,6 +11,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import { type Event, isClosing, type Posted, type Unplaced } from "../Event.js"
 import type { Entry, JournalStore, Receipt, RunRecord } from "../Journal.js"
 import { JournalError } from "../WorkflowError.js"
 import { place } from "./place.js"
@@ -123,32 +124,66 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
     entries: ReadonlyArray<Exclude<Entry, { readonly _tag: "Start" }>>
   ) {
     const runs = new Map<string, OwnedRow & Moved>()
-    for (const row of yield* selectOwned(connection, [...new Set(entries.map((entry) => entry.runId))])) {
-      runs.set(row.run_id, {
-        ...row,
-        position: { lastSeq: row.last_seq, dueSeq: row.due_seq },
-        closedSeq: row.closed_seq
-      })
+    /** The open runs that posts mean by their workflow id. */
+    const open = new Map<string, OwnedRow & Moved>()
+    const known = (row: OwnedRow): OwnedRow & Moved => {
+      const run = runs.get(row.run_id) ??
+        { ...row, position: { lastSeq: row.last_seq, dueSeq: row.due_seq }, closedSeq: row.closed_seq }
+      runs.set(row.run_id, run)
+      return run
     }
+    const runIds = new Set(entries.flatMap(({ runId }) => runId === undefined ? [] : [runId]))
+    for (const row of yield* selectOwned(connection, [...runIds])) known(row)
+    const posts = entries.filter((entry) => entry._tag === "Post")
+    const workflowIds = new Set(posts.flatMap(({ runId, workflowId }) => runId === undefined ? [workflowId] : []))
+    for (const row of yield* selectOpen(connection, [...workflowIds])) open.set(row.workflow_id, known(row))
+
     const changes = new Changes()
+    const move = (run: OwnedRow & Moved, events: ReadonlyArray<Unplaced<Event>>): ReadonlyArray<Event> => {
+      const placed = place(events, run.position)
+      run.position = placed
+      run.closedSeq = placed.closed?.seq ?? null
+      changes.move(run)
+      for (const event of placed.events) changes.index(run.id, event)
+      return placed.events
+    }
+    const runOf = ({ runId, workflowId }: Post) => runId === undefined ? open.get(workflowId) : runs.get(runId)
+    const signals = yield* knownSignals(connection, posts, (post) => runOf(post)?.id)
+    const post = (entry: Post): Receipt => {
+      const run = runOf(entry)
+      if (run === undefined || run.closedSeq !== null) return { _tag: "NotOpen", known: run !== undefined }
+      const { event } = entry
+      if (event._tag === "SignalReceived" && event.id !== undefined) {
+        const key = signalKey(run.id, event.id)
+        if (signals.has(key)) return { _tag: "Known", runId: run.run_id }
+        signals.add(key)
+        changes.signal(run.id, event.id)
+      }
+      const [posted] = move(run, [event])
+      return { _tag: "Posted", runId: run.run_id, owner: run.owner ?? undefined, event: posted as Posted }
+    }
     const receipts = entries.map((entry): Receipt => {
+      if (entry._tag === "Post") return post(entry)
       const run = runs.get(entry.runId)
       if (
         run === undefined || run.closedSeq !== null || run.owner !== entry.worker || run.epoch !== entry.epoch
       ) return { _tag: "Stale" }
       if (entry._tag === "Block") changes.block(run.id, entry.reason)
-      else {
-        const placed = place(entry.events, run.position)
-        run.position = placed
-        run.closedSeq = placed.closed?.seq ?? null
-        changes.move(run)
-        for (const event of placed.events) changes.index(run.id, event)
-      }
+      else move(run, entry.events)
       return { _tag: "Appended", lastSeq: run.position.lastSeq, due: run.position.dueSeq > 0 }
     })
     yield* changes.write(connection)
-    return receipts
+    return yield* Effect.forEach(receipts, (receipt, index) => knownOrNot(connection, entries[index]!, receipt))
   })
+
+  /** Tells a run that has closed from one that never was, for the few posts that have found none that is open. */
+  const knownOrNot = (connection: Connection, entry: Entry, receipt: Receipt) =>
+    receipt._tag === "NotOpen" && !receipt.known && entry._tag === "Post" && entry.runId === undefined
+      ? Effect.map(
+        execute(connection, "SELECT 1 FROM holdfast_runs WHERE workflow_id = ? LIMIT 1", [entry.workflowId]),
+        (rows): Receipt => ({ _tag: "NotOpen", known: rows.length > 0 })
+      )
+      : Effect.succeed(receipt)
 
   return {
     write: (entries) =>
@@ -203,6 +238,12 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
             execute<OwnedRow>(connection, claimFromDead, [worker, workflow, now])
           ]))
         const runs = claimed.flat(2)
+        const fresh = new Set(runs.map((row) => row.run_id))
+        const due = yield* execute<{ readonly run_id: string; readonly due_seq: number }>(
+          connection,
+          "SELECT run_id, due_seq FROM holdfast_runs WHERE owner = ? AND due_seq > 0 AND closed_seq IS NULL",
+          [worker]
+        )
         yield* execute(
           connection,
           `DELETE FROM holdfast_workers WHERE lease_until <= ?
@@ -213,6 +254,7 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
         const activities = yield* selectActivities(connection, [...ids.keys()])
         const timers = yield* selectTimers(connection, [...ids.keys()])
         return {
+          due: due.filter((row) => !fresh.has(row.run_id)).map((row) => ({ runId: row.run_id, dueSeq: row.due_seq })),
           runs: runs.map((row) => ({
             runId: row.run_id,
             workflowId: row.workflow_id,
@@ -277,9 +319,39 @@ const selectClosed = overValues<RecordRow>((ids) =>
   `SELECT ${recordColumns} FROM ${recordTables} WHERE r.run_id IN (VALUES ${ids}) AND r.closed_seq IS NOT NULL`
 )
 
+const ownedColumns = "id, run_id, workflow_id, last_seq, due_seq, owner, epoch, closed_seq"
+
 const selectOwned = overValues<OwnedRow>((ids) =>
-  `SELECT id, run_id, last_seq, due_seq, owner, epoch, closed_seq FROM holdfast_runs WHERE run_id IN (VALUES ${ids})`
+  `SELECT ${ownedColumns} FROM holdfast_runs WHERE run_id IN (VALUES ${ids})`
 )
+
+const selectOpen = overValues<OwnedRow>((ids) =>
+  `SELECT ${ownedColumns} FROM holdfast_runs WHERE workflow_id IN (VALUES ${ids}) AND closed_seq IS NULL`
+)
+
+const selectSignals = overRows<{ readonly run: number; readonly id: string }>(
+  2,
+  (rows) => `SELECT run, id FROM holdfast_signals WHERE (run, id) IN (VALUES ${rows})`
+)
+
+type Post = Extract<Entry, { readonly _tag: "Post" }>
+
+const signalKey = (run: number, id: string): string => `${run}/${id}`
+
+/** Which of the signals to be posted, by run and id, have been posted before. */
+const knownSignals = (connection: Connection, posts: ReadonlyArray<Post>, runOf: (post: Post) => number | undefined) =>
+  Effect.map(
+    selectSignals(
+      connection,
+      posts.flatMap((post) => {
+        const run = runOf(post)
+        return run === undefined || post.event._tag !== "SignalReceived" || post.event.id === undefined
+          ? []
+          : [[run, post.event.id]]
+      })
+    ),
+    (rows) => new Set(rows.map(({ id, run }) => signalKey(run, id)))
+  )
 
 const selectActivities = overValues<
   EventRow & { readonly run: number; readonly attempt: number; readonly not_before: number }
@@ -315,7 +387,7 @@ const recordOf = (row: RecordRow): Effect.Effect<RunRecord, JournalError> => {
   return row.kind === null
     ? Effect.succeed({ ...record, closed: undefined })
     : Effect.flatMap(eventOf(row), (closed) =>
-      closed._tag === "RunClosed"
+      isClosing(closed)
         ? Effect.succeed({ ...record, closed })
         : new JournalError({ reason: "Corrupt", detail: `the last event of run ${row.run_id} should close it` }))
 }

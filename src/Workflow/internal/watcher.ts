@@ -11,7 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
-import type { RunClosed } from "../Event.js"
+import { type Closing, type Event, isClosing } from "../Event.js"
 import type { Entry, JournalStore, LocalWorker, Receipt } from "../Journal.js"
 import type { JournalError } from "../WorkflowError.js"
 import { SharedClock } from "./sharedClock.js"
@@ -19,7 +19,7 @@ import { SharedClock } from "./sharedClock.js"
 export interface Watcher {
   readonly onWritten: (entry: Entry, receipt: Receipt) => void
   readonly localWorkerFor: (workflow: string) => string | undefined
-  readonly awaitClosed: (runId: string) => Effect.Effect<RunClosed, JournalError>
+  readonly awaitClosed: (runId: string) => Effect.Effect<Closing, JournalError>
   readonly attach: (worker: LocalWorker) => Effect.Effect<void, never, Scope.Scope>
 }
 
@@ -31,12 +31,12 @@ export const watcher = (
     const clock = yield* SharedClock
     const interval = Duration.decode(pollInterval)
     const workers = new Set<LocalWorker>()
-    const waiters = new Map<string, Set<(closed: RunClosed) => void>>()
+    const waiters = new Map<string, Set<(closed: Closing) => void>>()
     const cares = yield* Effect.makeLatch(false)
 
     const updateCares = () => workers.size + waiters.size > 0 ? cares.unsafeOpen() : cares.unsafeClose()
 
-    const wake = (runId: string, closed: RunClosed): void => {
+    const wake = (runId: string, closed: Closing): void => {
       const waiting = waiters.get(runId)
       if (waiting === undefined) return
       waiters.delete(runId)
@@ -90,8 +90,13 @@ export const watcher = (
           }
         }
         if (entry._tag === "Append" && receipt._tag === "Appended") {
-          const last = entry.events.at(-1)
-          if (last?._tag === "RunClosed") wake(entry.runId, { ...last, seq: receipt.lastSeq })
+          const last = { ...entry.events.at(-1), seq: receipt.lastSeq } as Event
+          if (isClosing(last)) wake(entry.runId, last)
+        }
+        if (receipt._tag === "Posted") {
+          const { event, owner, runId } = receipt
+          for (const worker of workers) if (worker.worker === owner) worker.onPosted(runId, event)
+          if (isClosing(event)) wake(runId, event)
         }
       },
       localWorkerFor: (workflow) => {
@@ -101,8 +106,8 @@ export const watcher = (
       awaitClosed: (runId) =>
         Effect.suspend(() => {
           // Listens before it looks: a run that closes in between is seen by one of the two.
-          const closed = Deferred.unsafeMake<RunClosed>(FiberId.none)
-          const resume = (event: RunClosed) => Deferred.unsafeDone(closed, Effect.succeed(event))
+          const closed = Deferred.unsafeMake<Closing>(FiberId.none)
+          const resume = (event: Closing) => Deferred.unsafeDone(closed, Effect.succeed(event))
           const waiting = waiters.get(runId) ?? new Set()
           waiters.set(runId, waiting.add(resume))
           updateCares()

@@ -90,6 +90,7 @@ export const worker = (
       worker: workerId,
       takes: (workflow) => programs.has(workflow),
       onStarted: runs.begin,
+      onPosted: runs.onPosted,
       onForeignWrite: () => claimNeeded.unsafeOpen()
     })
 

@@ -102,7 +102,7 @@ export const live = (source: Source, seed: number): Lived => {
     const arrivals = arriving.map((arrival) => write<Arrival>(arrival))
     upTo = arrivals[ahead - 1]?.seq ?? upTo
     for (const arrival of arrivals) {
-      if (arrival._tag === "RunStarted") continue
+      if (!("target" in arrival)) continue
       activities.delete(arrival.target)
       timers.delete(arrival.target)
     }

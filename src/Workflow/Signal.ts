@@ -1,0 +1,117 @@
+/**
+ * A message to a run, from outside of it.
+ *
+ * A signal is kept in the journal when it is sent, also before the workflow waits for it, and before the run has begun.
+ * Each goes to one receiver, in the order in which they arrived; of several receivers, to the one that has waited longest.
+ * A receiver that is interrupted, as by a time-out that comes first, takes none.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { reader } from "../InvalidOptions.js"
+import * as jsonCodec from "./internal/jsonCodec.js"
+import { Run } from "./Run.js"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("holdfast/Workflow/Signal")
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * A kind of signal; a value, to be shared by those who send it and those who wait for it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Signal<in out Payload> {
+  readonly [TypeId]: TypeId
+  readonly name: string
+  /**
+   * Waits for the next one; to be used in the body of a workflow. A payload that does not fit the schema is a
+   * {@link UnfitSignal}: that one signal is lost, and the workflow decides what to do.
+   */
+  readonly receive: Effect.Effect<Payload, UnfitSignal, Run>
+  /** The next one if it has arrived already. */
+  readonly tryReceive: Effect.Effect<Option.Option<Payload>, UnfitSignal, Run>
+  /** One after another, without end. */
+  readonly stream: Stream.Stream<Payload, UnfitSignal, Run>
+  /** @internal */
+  readonly encode: (payload: Payload) => Either.Either<string | null, string>
+}
+
+/**
+ * A signal arrived whose payload does not fit the schema.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class UnfitSignal extends Schema.TaggedError<UnfitSignal>("holdfast/Workflow/UnfitSignal")("UnfitSignal", {
+  signal: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `a signal ${this.signal} does not fit its schema: ${this.detail}`
+  }
+}
+
+/**
+ * Defines a signal. Throws `InvalidOptions` when the name is empty.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Client, Signal, Workflow } from "holdfast/Workflow"
+ *
+ * const Approved = Signal.make("Approved", { payload: Schema.Struct({ by: Schema.String }) })
+ *
+ * const Order = Workflow.make("Order", { success: Schema.String })
+ *
+ * const OrderLive = Order.toLayer(() =>
+ *   Approved.receive.pipe(
+ *     Effect.timeoutOption("3 days"),
+ *     Effect.map((approval) => approval._tag === "Some" ? `approved by ${approval.value.by}` : "expired"),
+ *     Effect.orDie
+ *   )
+ * )
+ *
+ * const approve = Client.signal("order-123", Approved, { by: "ops" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <Payload = void, PayloadI = Payload>(
+  name: string,
+  options?: {
+    /** Default: no payload. */
+    readonly payload?: Schema.Schema<Payload, PayloadI> | undefined
+  }
+): Signal<Payload> => {
+  if (name === "") reader("Signal.make").refuse("name", name, "a non-empty text")
+  const codec = jsonCodec.make((options?.payload ?? Schema.Void) as Schema.Schema<Payload, unknown>)
+  const decode = (payload: string | null) =>
+    Either.mapLeft(codec.decode(payload), (detail) => new UnfitSignal({ signal: name, detail }))
+  const receive = Effect.flatMap(Effect.flatMap(Run, (run) => run.receive(name)), decode)
+  return {
+    [TypeId]: TypeId,
+    name,
+    receive,
+    tryReceive: Effect.flatMap(Run, (run): Effect.Effect<Option.Option<Payload>, UnfitSignal> => {
+      const [first] = run.poll(name)
+      return first === undefined ? Effect.succeedNone : Effect.asSome(decode(first.payload))
+    }),
+    stream: Stream.repeatEffect(receive),
+    encode: codec.encode
+  }
+}
