@@ -50,8 +50,18 @@ export class Run extends Context.Tag("holdfast/Workflow/Run")<Run, RunService>()
  */
 export interface RunService {
   readonly info: RunInfo
-  /** Waits until somebody wants the run to end. */
+  /**
+   * Waits until somebody wants the run to end.
+   *
+   * @internal
+   */
   readonly cancelled: Effect.Effect<Cancellation>
+  /**
+   * Keeps that wish from interrupting the run while an effect runs.
+   *
+   * @internal
+   */
+  readonly shielded: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /**
    * Waits for a signal that nobody else has taken.
    *

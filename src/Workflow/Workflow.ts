@@ -221,7 +221,16 @@ export const info: Effect.Effect<RunInfo, never, Run> = Effect.map(Run, (run) =>
 
 /**
  * Waits until somebody wants the run to end, and tells why. By itself such a wish interrupts the workflow, and its
- * finalizers run as compensation. Code that wants to see it coming is uninterruptible and waits for this:
+ * finalizers run as compensation; inside of `uncancellable` whoever waits for it decides what follows.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const cancellation: Effect.Effect<Cancellation, never, Run> = Effect.flatMap(Run, (run) => run.cancelled)
+
+/**
+ * While this runs, a wish that the run should end interrupts nothing. Code that has seen it, by `cancellation`, answers
+ * for what follows, and may still give a result; a wish that nobody has seen interrupts the run afterwards.
  *
  * @example
  * ```ts
@@ -230,18 +239,16 @@ export const info: Effect.Effect<RunInfo, never, Run> = Effect.map(Run, (run) =>
  *
  * declare const deliver: Effect.Effect<string>
  *
- * const body = Effect.uninterruptible(
- *   Effect.raceFirst(
- *     Effect.interruptible(deliver),
- *     Effect.map(Workflow.cancellation, ({ reason }) => `called off: ${reason}`)
- *   )
+ * const body = Workflow.uncancellable(
+ *   Effect.raceFirst(deliver, Effect.map(Workflow.cancellation, ({ reason }) => `called off: ${reason}`))
  * )
  * ```
  *
  * @since 0.1.0
- * @category accessors
+ * @category combinators
  */
-export const cancellation: Effect.Effect<Cancellation, never, Run> = Effect.flatMap(Run, (run) => run.cancelled)
+export const uncancellable = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Run> =>
+  Effect.flatMap(Run, (run) => run.shielded(self))
 
 /**
  * Waits until a condition holds that other fibers of the run, or signals, bring about. It is looked at whenever nothing

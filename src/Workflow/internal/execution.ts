@@ -83,6 +83,9 @@ export class Execution implements RunService, guards.Host {
   private readonly conditions = new Set<{ readonly holds: () => boolean; readonly resume: () => void }>()
   private readonly cancelWaits = new Set<(cancellation: Cancellation) => void>()
   private cancellation: Cancellation | undefined
+  /** Somebody has been told of it, and so answers for what follows. */
+  private cancellationSeen = false
+  private shields = 0
   private main: Fiber.RuntimeFiber<Outcome> | undefined
   private commands = 0
   private issued: Array<Unplaced<Command>> = []
@@ -214,13 +217,33 @@ export class Execution implements RunService, guards.Host {
   get cancelled(): Effect.Effect<Cancellation> {
     return Effect.suspend(() =>
       this.cancellation !== undefined
-        ? Effect.succeed(this.cancellation)
+        ? this.seen(this.cancellation)
         : Effect.async<Cancellation>((resume) => {
-          const wait = (cancellation: Cancellation) => resume(Effect.succeed(cancellation))
+          const wait = (cancellation: Cancellation) => resume(this.seen(cancellation))
           this.cancelWaits.add(wait)
           return Effect.sync(() => this.cancelWaits.delete(wait))
         })
     )
+  }
+
+  private seen(cancellation: Cancellation): Effect.Effect<Cancellation> {
+    return Effect.sync(() => {
+      this.cancellationSeen = true
+      return cancellation
+    })
+  }
+
+  shielded<A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.suspend(() => {
+      this.shields++
+      return Effect.ensuring(
+        self,
+        Effect.sync(() => {
+          this.shields--
+          this.interruptMain()
+        })
+      )
+    })
   }
 
   random = (): number => this.seeded.number()
@@ -269,13 +292,18 @@ export class Execution implements RunService, guards.Host {
     waiting.push(payload)
   }
 
-  /** Only the first request counts. It interrupts the workflow; what must not be interrupted can wait for it. */
+  /** Only the first request counts. It interrupts the workflow, unless a shield is up. */
   private cancel({ at, reason }: Pick<CancelRequested, "at" | "reason">): void {
     if (this.cancellation !== undefined) return
     const cancellation = { at, reason }
     this.cancellation = cancellation
     for (const wait of this.cancelWaits) wait(cancellation)
     this.cancelWaits.clear()
+    this.interruptMain()
+  }
+
+  private interruptMain(): void {
+    if (this.cancellation === undefined || this.shields > 0 || this.cancellationSeen) return
     this.main?.unsafeInterruptAsFork(this.main.id())
   }
 
