@@ -11,7 +11,7 @@ import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type { Posted, Unplaced } from "./Event.js"
+import type { Closing, Posted, Unplaced } from "./Event.js"
 import { makeRunId } from "./internal/runId.js"
 import { Journal, type RunRecord } from "./Journal.js"
 import type { Signal } from "./Signal.js"
@@ -105,8 +105,13 @@ export interface RunHandle<out Success, out Error> {
   readonly runId: string
   /** When it was started, in milliseconds since the epoch. */
   readonly startedAt: number
-  /** Waits until the run has closed. A run that is blocked waits for a developer: `poll` tells why. */
+  /**
+   * Waits until the run has closed, or the last of those that have gone on from it. A run that is blocked waits for a
+   * developer: `poll` tells why.
+   */
   readonly result: Effect.Effect<Success, Error | ActivityError | RunFailed | JournalError>
+  /** The same for this very run; fails with `RunFailed` when it has gone on as another one. */
+  readonly ownResult: Effect.Effect<Success, Error | ActivityError | RunFailed | JournalError>
   /** Looks, and never waits. */
   readonly poll: Effect.Effect<RunStatus<Success, Error>, JournalError>
   /** Sends it a signal; see the function of this name. */
@@ -136,12 +141,11 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
 
     const post = (
       workflowId: string,
-      runId: string | undefined,
       event: Unplaced<Posted>
     ): Effect.Effect<void, RunNotFound | RunEnded | JournalError> =>
       Effect.flatMap(
         // Only what the owner of a run writes can be stale.
-        Effect.catchTag(journal.commit({ _tag: "Post", workflowId, runId, event }), "StaleOwner", Effect.die),
+        Effect.catchTag(journal.commit({ _tag: "Post", workflowId, event }), "StaleOwner", Effect.die),
         (receipt): Effect.Effect<void, RunNotFound | RunEnded> =>
           receipt._tag !== "NotOpen"
             ? Effect.void
@@ -150,13 +154,22 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
             : new RunNotFound({ workflowId })
       )
 
-    const to = (workflowId: string, runId: string | undefined) => ({
+    /** The end of a run, or of the last of those that have gone on from it. */
+    const lastOf = (
+      runId: string
+    ): Effect.Effect<{ readonly runId: string; readonly closed: Closing }, JournalError> =>
+      Effect.flatMap(journal.awaitClosed(runId), (closed) =>
+        closed._tag === "RunClosed" && closed.next !== undefined
+          ? lastOf(closed.next)
+          : Effect.succeed({ runId, closed }))
+
+    const to = (workflowId: string) => ({
       signal: <Payload>(signal: Signal<Payload>, payload: Payload, options?: SignalOptions) =>
         Either.match(signal.encode(payload), {
           onLeft: (detail) => new InvalidPayload({ workflow: `signal ${signal.name}`, detail }),
           onRight: (text) =>
             Effect.flatMap(Clock.currentTimeMillis, (at) =>
-              post(workflowId, runId, {
+              post(workflowId, {
                 _tag: "SignalReceived",
                 signal: signal.name,
                 at,
@@ -167,12 +180,12 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
       cancel: (options?: EndOptions) =>
         Effect.flatMap(
           Clock.currentTimeMillis,
-          (at) => post(workflowId, runId, { _tag: "CancelRequested", at, reason: options?.reason ?? "" })
+          (at) => post(workflowId, { _tag: "CancelRequested", at, reason: options?.reason ?? "" })
         ),
       terminate: (options?: EndOptions) =>
         Effect.flatMap(
           Clock.currentTimeMillis,
-          (at) => post(workflowId, runId, { _tag: "RunTerminated", at, reason: options?.reason ?? "" })
+          (at) => post(workflowId, { _tag: "RunTerminated", at, reason: options?.reason ?? "" })
         )
     })
 
@@ -186,9 +199,10 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
       const run = { workflowId, runId }
       return Either.right({
         ...run,
-        ...to(workflowId, runId),
+        ...to(workflowId),
         startedAt,
-        result: Effect.flatMap(
+        result: Effect.flatMap(lastOf(runId), (last) => workflow.exitOf({ ...run, runId: last.runId }, last.closed)),
+        ownResult: Effect.flatMap(
           closed === undefined ? journal.awaitClosed(runId) : Effect.succeed(closed),
           (closed) => workflow.exitOf(run, closed)
         ),
@@ -232,9 +246,9 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
           (found): Effect.Effect<HandleOf<typeof workflow>, RunNotFound | WorkflowMismatch> =>
             Option.isNone(found) ? new RunNotFound({ workflowId: id }) : handleOf(workflow, found.value)
         ),
-      signal: (id, signal, payload, options) => to(id, undefined).signal(signal, payload, options),
-      cancel: (id, options) => to(id, undefined).cancel(options),
-      terminate: (id, options) => to(id, undefined).terminate(options)
+      signal: (id, signal, payload, options) => to(id).signal(signal, payload, options),
+      cancel: (id, options) => to(id).cancel(options),
+      terminate: (id, options) => to(id).terminate(options)
     }
   })
 )

@@ -32,6 +32,8 @@ const Command = Schema.Int.pipe(Schema.positive())
 export const RunStarted = Schema.TaggedStruct("RunStarted", {
   seq: Schema.Int,
   at: Schema.Number,
+  /** The run that it goes on from. */
+  previous: Schema.optional(Schema.String),
   payload: Payload
 })
 
@@ -171,8 +173,10 @@ export type SideEffectRecorded = typeof SideEffectRecorded.Type
 export const RunClosed = Schema.TaggedStruct("RunClosed", {
   seq: Schema.Int,
   command: Command,
-  outcome: Schema.Literal("Success", "Failure", "Defect", "Interrupted", "Cancelled"),
+  outcome: Schema.Literal("Success", "Failure", "Defect", "Interrupted", "Cancelled", "Continued"),
   digest: Schema.String,
+  /** The run of the same workflow id that goes on, with `payload` as its payload. */
+  next: Schema.optional(Schema.String),
   /** What a defect said. */
   message: Schema.optional(Schema.String),
   /** The encoded success or failure. */

@@ -133,12 +133,12 @@ export type Entry =
     readonly worker: string
     readonly epoch: number
     readonly events: ReadonlyArray<Unplaced<Event>>
+    /** Where the run is closed so that another one goes on: that run, which gets the same owner. */
+    readonly next?: NextRun | undefined
   }
   | {
     readonly _tag: "Post"
     readonly workflowId: string
-    /** The run that is meant; `undefined`: whichever is open. */
-    readonly runId: string | undefined
     readonly event: Unplaced<Posted>
   }
   | {
@@ -150,9 +150,24 @@ export type Entry =
   }
 
 /**
+ * A run that goes on where another one of the same workflow id has ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface NextRun {
+  readonly runId: string
+  readonly at: number
+  readonly payload: string | null
+  /** What was sent to the run before, and not taken. */
+  readonly posted: ReadonlyArray<Unplaced<Posted>>
+}
+
+/**
  * What became of an entry.
  *
  * - `Started`: the run of that workflow id, and whether this entry created it.
+ * - `Outrun`: refused, since what the run has not seen yet would be lost: it may not continue as another run before.
  * - `Appended`: the number of the run's last event, and whether something has arrived that no turn has consumed.
  * - `Posted`: the run that it was written to, and the event with its number. `owner` is the worker that owns the run.
  * - `Known`: a signal with this id has been written before.
@@ -165,6 +180,7 @@ export type Entry =
 export type Receipt =
   | { readonly _tag: "Started"; readonly created: boolean; readonly record: RunRecord }
   | { readonly _tag: "Appended"; readonly lastSeq: number; readonly due: boolean }
+  | { readonly _tag: "Outrun" }
   | { readonly _tag: "Posted"; readonly runId: string; readonly owner: string | undefined; readonly event: Posted }
   | { readonly _tag: "Known"; readonly runId: string }
   | { readonly _tag: "NotOpen"; readonly known: boolean }
@@ -178,8 +194,8 @@ export type Receipt =
  */
 export interface JournalStore {
   /**
-   * Writes all entries in one transaction, the starts before the rest, and gives a receipt for each. When it fails, nothing was written and
-   * the store is as usable as before.
+   * Writes all entries in one transaction, in their order, and gives a receipt for each. Starts come first and posts
+   * second. When it fails, nothing was written and the store is as usable as before.
    */
   readonly write: (entries: ReadonlyArray<Entry>) => Effect.Effect<ReadonlyArray<Receipt>, JournalError>
   /** The events of a run, in order; none for an unknown run. */

@@ -67,6 +67,11 @@ export interface Workflow<in out Payload, in out Success, in out Error> {
   readonly toLayer: <R extends Run | Scope.Scope | UseOtherServicesInAnActivity>(
     body: (payload: Payload) => Effect.Effect<Success, Error | ActivityError, R>
   ) => Layer.Layer<never, never, Engine>
+  /**
+   * Ends the run, and has another one of the same id go on with this payload and an empty history: for a workflow that
+   * lives long. To be used in the body of this workflow; its finalizers run first. Signals that nobody has taken go along.
+   */
+  readonly continueAsNew: (payload: Payload) => Effect.Effect<never, never, Run>
   /** @internal */
   readonly encodePayload: (payload: Payload) => Either.Either<string | null, string>
   /** @internal */
@@ -140,8 +145,12 @@ export const make = <
     const encoded = Exit.match(exit, {
       onSuccess: (value): Either.Either<Outcome, string> =>
         Either.map(success.encode(value), (payload) => ({ outcome: "Success", payload })),
-      onFailure: (cause) =>
-        Option.match(Cause.failureOption(cause), {
+      onFailure: (cause) => {
+        const continued = Cause.dieOption(cause).pipe(Option.filter((defect) => defect instanceof Continue))
+        if (Option.isSome(continued)) {
+          return Either.right<Outcome>({ outcome: "Continued", payload: continued.value.payload })
+        }
+        return Option.match(Cause.failureOption(cause), {
           onSome: (failure): Either.Either<Outcome, string> =>
             Either.map(error.encode(failure), (payload) => ({ outcome: "Failure", payload })),
           onNone: (): Either.Either<Outcome, string> =>
@@ -151,6 +160,7 @@ export const make = <
               payload: null
             })
         })
+      }
     })
     return Either.getOrElse(encoded, (problem): Outcome => ({
       outcome: "Defect",
@@ -165,6 +175,15 @@ export const make = <
     [TypeId]: TypeId,
     name,
     encodePayload: payload.encode,
+    continueAsNew: (value) =>
+      Effect.flatMap(Run, (run) =>
+        run.info.workflow !== name
+          ? Effect.dieMessage(`a run of workflow ${run.info.workflow} cannot continue as one of ${name}`)
+          : Either.match(payload.encode(value), {
+            onLeft: (problem) =>
+              Effect.dieMessage(`the payload to continue with does not fit the schema of workflow ${name}: ${problem}`),
+            onRight: (text) => Effect.die(new Continue(text))
+          })),
     program: (body) => (text) =>
       Either.match(payload.decode(text), {
         onLeft: (problem) =>
@@ -201,6 +220,8 @@ export const make = <
             onLeft: (problem) => failed("Codec", `its error does not fit the schema: ${problem}`),
             onRight: Exit.fail
           })
+        case "Continued":
+          return failed("Continued", `it goes on as run ${closed.next}`)
         case "Defect":
         case "Interrupted":
         case "Cancelled":
@@ -303,4 +324,9 @@ export const sideEffect = <A, I>(
       (problem) => new Error(`side effect ${label} gave a value that does not fit its schema: ${problem}`)
     )
   return Effect.map(Run, (run) => orDie(codec.decode(run.record(label, () => orDie(codec.encode(compute()))))))
+}
+
+/** How `continueAsNew` leaves the body: no error of its own, so that nothing but the end of the run takes it. */
+class Continue {
+  constructor(readonly payload: string | null) {}
 }

@@ -132,7 +132,7 @@ export class ActivityError
  * @category errors
  */
 export class RunFailed extends Schema.TaggedError<RunFailed>("holdfast/Workflow/RunFailed")("RunFailed", {
-  reason: Schema.Literal("Defect", "Interrupted", "Cancelled", "Terminated", "Codec"),
+  reason: Schema.Literal("Defect", "Interrupted", "Cancelled", "Terminated", "Continued", "Codec"),
   workflowId: Schema.String,
   runId: Schema.String,
   detail: Schema.String

@@ -34,7 +34,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import { PCGRandom } from "effect/Utils"
-import type { Arrival, CancelRequested, Command, RunClosed, Unplaced } from "../Event.js"
+import type { Arrival, CancelRequested, Command, Posted, RunClosed, SignalReceived, Unplaced } from "../Event.js"
 import { type Cancellation, Run, type RunInfo, type RunService } from "../Run.js"
 import { NondeterminismError } from "../WorkflowError.js"
 import type { Answer, Draft } from "./command.js"
@@ -77,8 +77,9 @@ export class Execution implements RunService, guards.Host {
   private readonly scheduler: RunScheduler
   private readonly seeded: PCGRandom
   private readonly waits = new Map<number, (answer: Answer) => void>()
-  /** Signals that nobody has taken, and who waits for one: by name, first come first. */
-  private readonly signals = new Map<string, Array<string | null>>()
+  /** Signals that nobody has taken, in the order in which they arrived. */
+  private signals: Array<Unplaced<SignalReceived>> = []
+  /** Who waits for a signal, by its name, first come first. */
   private readonly receivers = new Map<string, Set<(payload: string | null) => void>>()
   private readonly conditions = new Set<{ readonly holds: () => boolean; readonly resume: () => void }>()
   private readonly cancelWaits = new Set<(cancellation: Cancellation) => void>()
@@ -123,11 +124,17 @@ export class Execution implements RunService, guards.Host {
     this.issued = []
     this.prints = []
     this.recorded = recorded
+    let delivered = 0
     guards.guarded(this, () =>
       this.scheduler.drain(
-        arrivals.map((arrival) => () => this.deliver(arrival)),
+        arrivals.map((arrival) => () => {
+          delivered++
+          this.deliver(arrival)
+        }),
         () => this.checkConditions()
       ))
+    // What came after the end, in the same turn, has been taken by nobody.
+    if (this.closed !== undefined) { for (const arrival of arrivals.slice(delivered)) this.keep(arrival) }
     if (this.fault === undefined && recorded !== undefined && this.issued.length < recorded.length) {
       this.fail({
         reason: "Mismatch",
@@ -199,9 +206,10 @@ export class Execution implements RunService, guards.Host {
   }
 
   poll(signal: string): readonly [] | readonly [{ readonly payload: string | null }] {
-    const waiting = this.signals.get(signal)
-    if (waiting === undefined || waiting.length === 0) return []
-    return [{ payload: waiting.shift()! }]
+    const index = this.signals.findIndex((waiting) => waiting.signal === signal)
+    if (index < 0) return []
+    const [first] = this.signals.splice(index, 1)
+    return [{ payload: first!.payload }]
   }
 
   until(holds: () => boolean): Effect.Effect<void> {
@@ -269,7 +277,7 @@ export class Execution implements RunService, guards.Host {
       case "RunStarted":
         return this.start(arrival.payload)
       case "SignalReceived":
-        return this.signal(arrival.signal, arrival.payload)
+        return this.signal(arrival)
       case "CancelRequested":
         return this.cancel(arrival)
     }
@@ -280,16 +288,35 @@ export class Execution implements RunService, guards.Host {
     wait(arrival as Answer)
   }
 
-  private signal(name: string, payload: string | null): void {
-    const receivers = this.receivers.get(name)
+  private signal(received: Unplaced<SignalReceived>): void {
+    const receivers = this.receivers.get(received.signal)
     const [receiver] = receivers ?? []
-    if (receiver !== undefined) {
+    if (receiver === undefined) {
+      this.signals.push(received)
+    } else {
       receivers!.delete(receiver)
-      return receiver(payload)
+      receiver(received.payload)
     }
-    const waiting = this.signals.get(name) ?? []
-    this.signals.set(name, waiting)
-    waiting.push(payload)
+  }
+
+  private keep(arrival: Arrival | Unplaced<Arrival>): void {
+    if (arrival._tag === "SignalReceived") this.signals.push(arrival)
+    if (arrival._tag === "CancelRequested") this.cancellation ??= { at: arrival.at, reason: arrival.reason }
+  }
+
+  /** What was sent to it and not taken, for the run that goes on. */
+  get unread(): ReadonlyArray<Unplaced<Posted>> {
+    const { cancellation } = this
+    return [
+      ...this.signals.map(({ at, id, payload, signal }) => ({
+        _tag: "SignalReceived" as const,
+        signal,
+        at,
+        ...(id === undefined ? {} : { id }),
+        payload
+      })),
+      ...(cancellation === undefined ? [] : [{ _tag: "CancelRequested" as const, ...cancellation }])
+    ]
   }
 
   /** Only the first request counts. It interrupts the workflow, unless a shield is up. */

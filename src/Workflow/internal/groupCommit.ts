@@ -19,6 +19,12 @@ interface Waiting {
   readonly done: Done
 }
 
+/**
+ * In this order entries are written, and told of. What is posted comes before the turns of the same group, so that none of
+ * them closes its run without having seen it where it must.
+ */
+const rank = { Start: 0, Post: 1, Append: 2, Block: 2 } as const
+
 /** Rows of one transaction are bounded, so that a burst does not hold the lock for long. */
 const largestGroup = 512
 
@@ -60,7 +66,7 @@ export const groupCommit = (
       })
 
     const next = Effect.suspend(() => {
-      const group = queue.slice(0, largestGroup)
+      const group = queue.slice(0, largestGroup).sort((a, b) => rank[a.entry._tag] - rank[b.entry._tag])
       queue = queue.slice(largestGroup)
       if (queue.length === 0) arrived.unsafeClose()
       return Effect.uninterruptible(write(group))
@@ -89,7 +95,7 @@ export const groupCommit = (
         Effect.flatMap(
           Effect.async<Receipt, JournalError>((resume) => unsafeCommit(entry, resume)),
           (receipt) =>
-            receipt._tag === "Stale" && entry.runId !== undefined
+            receipt._tag === "Stale" && entry._tag !== "Post"
               ? new StaleOwner({ runId: entry.runId })
               : Effect.succeed(receipt as Exclude<Receipt, { readonly _tag: "Stale" }>)
         )

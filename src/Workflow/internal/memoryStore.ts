@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Closing, Event, Posted, Unplaced } from "../Event.js"
 import type { Entry, JournalStore, OwnedRun, PendingActivity, PendingTimer, Receipt, RunRecord } from "../Journal.js"
-import { place } from "./place.js"
+import { firstEvents, place, type Position } from "./place.js"
 
 interface Stored {
   readonly run: Omit<OwnedRun, "epoch" | "due" | "blocked">
@@ -26,27 +26,39 @@ export const memoryStore = (): JournalStore => {
   const latest = new Map<string, Stored>()
   const leases = new Map<string, number>()
 
+  const positionOf = ({ dueSeq, events }: Stored): Position => ({ lastSeq: events.length, dueSeq })
+
   const record = ({ blocked, closed, run }: Stored): RunRecord => ({ ...run, blocked, closed })
 
   const start = (entry: Extract<Entry, { readonly _tag: "Start" }>): Receipt => {
     const existing = latest.get(entry.workflowId)
     if (existing !== undefined) return { _tag: "Started", created: false, record: record(existing) }
     const { at, payload, runId, worker, workflow, workflowId } = entry
+    const stored = create({ runId, workflowId, workflow, startedAt: at }, worker, [{ _tag: "RunStarted", at, payload }])
+    return { _tag: "Started", created: true, record: record(stored) }
+  }
+
+  const create = (
+    run: Stored["run"],
+    worker: string | undefined,
+    events: ReadonlyArray<Unplaced<Event>>
+  ): Stored => {
     const stored: Stored = {
-      run: { runId, workflowId, workflow, startedAt: at },
-      events: [{ _tag: "RunStarted", seq: 1, at, payload }],
+      run,
+      events: [],
       activities: new Map(),
       timers: new Map(),
       owner: worker,
       epoch: worker === undefined ? 0 : 1,
-      dueSeq: 1,
+      dueSeq: 0,
       blocked: undefined,
       closed: undefined,
       signals: new Set()
     }
-    runs.set(runId, stored)
-    latest.set(workflowId, stored)
-    return { _tag: "Started", created: true, record: record(stored) }
+    runs.set(run.runId, stored)
+    latest.set(run.workflowId, stored)
+    append(stored, events)
+    return stored
   }
 
   const index = (stored: Stored, event: Event): void => {
@@ -83,7 +95,7 @@ export const memoryStore = (): JournalStore => {
   }
 
   const append = (stored: Stored, events: ReadonlyArray<Unplaced<Event>>): ReadonlyArray<Event> => {
-    const placed = place(events, { lastSeq: stored.events.length, dueSeq: stored.dueSeq })
+    const placed = place(events, positionOf(stored))
     stored.events.push(...placed.events)
     stored.dueSeq = placed.dueSeq
     stored.closed = placed.closed
@@ -91,8 +103,8 @@ export const memoryStore = (): JournalStore => {
     return placed.events
   }
 
-  const post = ({ event, runId, workflowId }: Extract<Entry, { readonly _tag: "Post" }>): Receipt => {
-    const stored = runId === undefined ? latest.get(workflowId) : runs.get(runId)
+  const post = ({ event, workflowId }: Extract<Entry, { readonly _tag: "Post" }>): Receipt => {
+    const stored = latest.get(workflowId)
     if (stored === undefined || stored.closed !== undefined) return { _tag: "NotOpen", known: stored !== undefined }
     if (event._tag === "SignalReceived" && event.id !== undefined) {
       if (stored.signals.has(event.id)) return { _tag: "Known", runId: stored.run.runId }
@@ -111,7 +123,14 @@ export const memoryStore = (): JournalStore => {
       stored.epoch !== entry.epoch
     ) return { _tag: "Stale" }
     if (entry._tag === "Block") stored.blocked = entry.reason
-    else append(stored, entry.events)
+    else {
+      const { next } = entry
+      if (next !== undefined && place(entry.events, positionOf(stored)).dueSeq > 0) return { _tag: "Outrun" }
+      append(stored, entry.events)
+      if (next !== undefined) {
+        create({ ...stored.run, runId: next.runId, startedAt: next.at }, entry.worker, firstEvents(entry.runId, next))
+      }
+    }
     return { _tag: "Appended", lastSeq: stored.events.length, due: stored.dueSeq > 0 }
   }
 

@@ -14,7 +14,11 @@ export type OwnersEntry = Extract<Entry, { readonly _tag: "Append" | "Block" }>
 export type Accepted = Extract<Receipt, { readonly _tag: "Appended" }>
 
 export interface PersistentWrites {
-  readonly commit: (entry: OwnersEntry, onReceipt: (receipt: Accepted) => void, onStale: () => void) => void
+  readonly commit: (
+    entry: OwnersEntry,
+    onReceipt: (receipt: Accepted) => void,
+    onRefused: (receipt: Exclude<Receipt, Accepted>) => void
+  ) => void
   /** Waits until nothing is being written. */
   readonly quiet: Effect.Effect<void>
 }
@@ -31,14 +35,14 @@ export const persistentWrites = (journal: Journal["Type"]): Effect.Effect<Persis
 
     return {
       quiet: quiet.await,
-      commit: (entry, onReceipt, onStale) => {
+      commit: (entry, onReceipt, onRefused) => {
         if (underWay++ === 0) quiet.unsafeClose()
         const write = (failures: number): void =>
           journal.unsafeCommit(entry, (exit) => {
             if (Exit.isSuccess(exit)) {
               settled()
               if (exit.value._tag === "Appended") onReceipt(exit.value)
-              else onStale()
+              else onRefused(exit.value)
               return
             }
             Runtime.runFork(runtime)(

@@ -2,6 +2,7 @@
  * Where appended events go in their run: their numbers, and what is left for a turn to consume.
  */
 import { type Closing, type Event, isArrival, isClosing, type Unplaced } from "../Event.js"
+import type { NextRun } from "../Journal.js"
 
 export interface Position {
   readonly lastSeq: number
@@ -13,6 +14,12 @@ export interface Placed extends Position {
   readonly events: ReadonlyArray<Event>
   readonly closed: Closing | undefined
 }
+
+/** The events that a run which goes on from another one begins with. */
+export const firstEvents = (
+  previous: string,
+  { at, payload, posted }: NextRun
+): ReadonlyArray<Unplaced<Event>> => [{ _tag: "RunStarted", at, previous, payload }, ...posted]
 
 export const place = (appended: ReadonlyArray<Unplaced<Event>>, after: Position): Placed => {
   // Arrivals that come with a turn are carried by it, so they are consumed as they are written.

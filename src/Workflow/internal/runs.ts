@@ -18,15 +18,25 @@ import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { type Arrival, type Command, type Event, isArrival, type Posted, type Unplaced } from "../Event.js"
-import type { Claimed, Journal, OwnedRun } from "../Journal.js"
+import {
+  type Arrival,
+  type Command,
+  type Event,
+  isArrival,
+  type Posted,
+  type RunClosed,
+  type Unplaced
+} from "../Event.js"
+import type { Claimed, Journal, NextRun, OwnedRun } from "../Journal.js"
 import type { NondeterminismError } from "../WorkflowError.js"
 import { type Attempts, attempts } from "./attempts.js"
 import { DueQueue } from "./dueQueue.js"
 import { Execution, type Print, type Program, type Strictness } from "./execution.js"
 import { isLive } from "./liveClock.js"
 import { type Accepted, type OwnersEntry, persistentWrites } from "./persistentWrites.js"
+import { firstEvents, place } from "./place.js"
 import { replay } from "./replay.js"
+import { makeRunId } from "./runId.js"
 
 /** A run that this worker owns. */
 interface Owned extends Omit<OwnedRun, "blocked"> {
@@ -44,6 +54,8 @@ interface Owned extends Omit<OwnedRun, "blocked"> {
   posted: Array<Posted>
   /** Arrivals that will be written with the turn that consumes them. */
   inbox: Array<Unplaced<Arrival>>
+  /** Those that are being written with a turn. */
+  carried: ReadonlyArray<Unplaced<Arrival>>
 }
 
 export interface RunsOptions {
@@ -114,17 +126,20 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     // --- writing
 
     const commit = (entry: OwnersEntry, onReceipt: (receipt: Accepted) => void): void =>
-      writes.commit(entry, onReceipt, () => {
+      writes.commit(entry, onReceipt, (refused) => {
         const run = owned.get(entry.runId)
-        if (run !== undefined) giveUp(run)
+        if (run === undefined) return
+        if (refused._tag === "Outrun") onOutrun(run)
+        else giveUp(run)
       })
 
     const append = (
       run: Owned,
       events: ReadonlyArray<Unplaced<Event>>,
-      then: (receipt: Accepted) => void = () => {}
+      then: (receipt: Accepted) => void = () => {},
+      next?: NextRun
     ): void =>
-      commit({ _tag: "Append", runId: run.runId, worker: workerId, epoch: run.epoch, events }, (receipt) => {
+      commit({ _tag: "Append", runId: run.runId, worker: workerId, epoch: run.epoch, events, next }, (receipt) => {
         follow(run, receipt.lastSeq, events.length)
         then(receipt)
       })
@@ -149,6 +164,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         outdated: false,
         placed: [],
         posted: [],
+        carried: [],
         inbox: []
       }
       owned.set(run.runId, run)
@@ -276,25 +292,67 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       if (execution.fault !== undefined) return block(run, execution.fault)
       run.inbox = []
       run.placed = []
+      run.carried = arrivals
       run.state = "committing"
+      const next = execution.closed?.outcome === "Continued" ? nextRun(execution, execution.closed) : undefined
       const turn = { _tag: "TurnTaken" as const, at: execution.now, upTo: run.known, carried: arrivals.length }
       append(
         run,
-        [...arrivals, turn, ...commands],
+        [
+          ...arrivals,
+          turn,
+          ...commands.map((command) => command._tag === "RunClosed" ? { ...command, next: next?.runId } : command)
+        ],
         () =>
           contained(run, () => {
             if (owned.get(run.runId) !== run) return
             run.state = "idle"
             show(execution.takePrints())
-            if (execution.closed !== undefined) return giveUp(run)
+            if (execution.closed !== undefined) {
+              giveUp(run)
+              if (next !== undefined) {
+                begin(
+                  { ...run, ...next, startedAt: next.at, epoch: 1, due: true, blocked: false },
+                  firstEvents(run.runId, next)
+                )
+              }
+              return
+            }
             dispatch(run, execution, commands)
             // Its code has been replaced.
             if (programs.get(run.workflow) !== program) unload(run)
             if (execution.fault !== undefined) block(run, execution.fault)
             else if (run.outdated || run.placed.length + run.inbox.length > 0) wake(run)
             else rest(run)
-          })
+          }),
+        next
       )
+    }
+
+    /** Something was sent to a run that was about to continue as another: it takes the turn again, and sees that too. */
+    const onOutrun = (run: Owned): void => {
+      unload(run)
+      run.state = "idle"
+      run.inbox = [...run.carried, ...run.inbox]
+      run.outdated = true
+      wake(run)
+    }
+
+    const nextRun = (execution: Execution, { payload }: Unplaced<RunClosed>): NextRun => ({
+      runId: Runtime.runSync(runtime)(makeRunId(execution.now)),
+      at: execution.now,
+      payload,
+      posted: execution.unread
+    })
+
+    const begin = (started: OwnedRun, events: ReadonlyArray<Unplaced<Event>>): void => {
+      const run = own(started)
+      const placed = place(events, { lastSeq: 0, dueSeq: 0 })
+      run.known = placed.lastSeq
+      run.placed = placed.events.filter(isArrival)
+      const program = programs.get(run.workflow)
+      if (program !== undefined) newExecution(run, program)
+      wake(run)
     }
 
     /** A logger is user code and may throw; the run goes on. */
@@ -395,14 +453,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
           timers.add(timerKey(runId, command), fireAt, { runId, command })
         }
       },
-      begin: (started, payload) => {
-        const run = own(started)
-        run.known = 1
-        run.placed = [{ _tag: "RunStarted", seq: 1, at: run.startedAt, payload }]
-        const program = programs.get(run.workflow)
-        if (program !== undefined) newExecution(run, program)
-        wake(run)
-      },
+      begin: (run, payload) => begin(run, [{ _tag: "RunStarted", at: run.startedAt, payload }]),
       onPosted: (runId, event) => {
         const run = owned.get(runId)
         if (run === undefined) return

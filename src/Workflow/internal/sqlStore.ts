@@ -12,14 +12,14 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { type Event, isClosing, type Posted, type Unplaced } from "../Event.js"
-import type { Entry, JournalStore, Receipt, RunRecord } from "../Journal.js"
+import type { Entry, JournalStore, NextRun, Receipt, RunRecord } from "../Journal.js"
 import { JournalError } from "../WorkflowError.js"
-import { place } from "./place.js"
+import { firstEvents, place } from "./place.js"
 import { SharedClock } from "./sharedClock.js"
 import { Changes, insertEvents, type Moved } from "./sqlChanges.js"
 import { migrate } from "./sqlMigrations.js"
 import { eventOf, type EventRow, rowOf } from "./sqlRow.js"
-import { execute, overRows, overValues } from "./sqlStatement.js"
+import { execute, overRows, overValues, type Row } from "./sqlStatement.js"
 
 interface RunRow {
   readonly id: number
@@ -132,10 +132,10 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
       runs.set(row.run_id, run)
       return run
     }
-    const runIds = new Set(entries.flatMap(({ runId }) => runId === undefined ? [] : [runId]))
+    const runIds = new Set(entries.flatMap((entry) => entry._tag === "Post" ? [] : [entry.runId]))
     for (const row of yield* selectOwned(connection, [...runIds])) known(row)
     const posts = entries.filter((entry) => entry._tag === "Post")
-    const workflowIds = new Set(posts.flatMap(({ runId, workflowId }) => runId === undefined ? [workflowId] : []))
+    const workflowIds = new Set(posts.map(({ workflowId }) => workflowId))
     for (const row of yield* selectOpen(connection, [...workflowIds])) open.set(row.workflow_id, known(row))
 
     const changes = new Changes()
@@ -147,10 +147,9 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
       for (const event of placed.events) changes.index(run.id, event)
       return placed.events
     }
-    const runOf = ({ runId, workflowId }: Post) => runId === undefined ? open.get(workflowId) : runs.get(runId)
-    const signals = yield* knownSignals(connection, posts, (post) => runOf(post)?.id)
+    const signals = yield* knownSignals(connection, posts, (post) => open.get(post.workflowId)?.id)
     const post = (entry: Post): Receipt => {
-      const run = runOf(entry)
+      const run = open.get(entry.workflowId)
       if (run === undefined || run.closedSeq !== null) return { _tag: "NotOpen", known: run !== undefined }
       const { event } = entry
       if (event._tag === "SignalReceived" && event.id !== undefined) {
@@ -162,6 +161,14 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
       const [posted] = move(run, [event])
       return { _tag: "Posted", runId: run.run_id, owner: run.owner ?? undefined, event: posted as Posted }
     }
+    const nextRuns: Array<{ readonly row: Row; readonly events: ReadonlyArray<Event> }> = []
+    const goOn = (run: OwnedRow, next: NextRun): void => {
+      const { dueSeq, events, lastSeq } = place(firstEvents(run.run_id, next), { lastSeq: 0, dueSeq: 0 })
+      nextRuns.push({
+        row: [next.runId, run.workflow_id, run.workflow, next.at, lastSeq, dueSeq, run.owner, 1],
+        events
+      })
+    }
     const receipts = entries.map((entry): Receipt => {
       if (entry._tag === "Post") return post(entry)
       const run = runs.get(entry.runId)
@@ -169,16 +176,28 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
         run === undefined || run.closedSeq !== null || run.owner !== entry.worker || run.epoch !== entry.epoch
       ) return { _tag: "Stale" }
       if (entry._tag === "Block") changes.block(run.id, entry.reason)
-      else move(run, entry.events)
+      else {
+        const { events, next } = entry
+        if (next !== undefined && place(events, run.position).dueSeq > 0) return { _tag: "Outrun" }
+        move(run, events)
+        if (next !== undefined) goOn(run, next)
+      }
       return { _tag: "Appended", lastSeq: run.position.lastSeq, due: run.position.dueSeq > 0 }
     })
     yield* changes.write(connection)
+    // After the runs that they go on from have closed: a workflow id has one open run.
+    const inserted = yield* insertRuns(connection, nextRuns.map(({ row }) => row))
+    const ids = new Map(inserted.map(({ id, run_id }) => [run_id, id]))
+    yield* insertEvents(
+      connection,
+      nextRuns.flatMap(({ events, row: [runId] }) => events.map((event) => rowOf(ids.get(runId as string)!, event)))
+    )
     return yield* Effect.forEach(receipts, (receipt, index) => knownOrNot(connection, entries[index]!, receipt))
   })
 
   /** Tells a run that has closed from one that never was, for the few posts that have found none that is open. */
   const knownOrNot = (connection: Connection, entry: Entry, receipt: Receipt) =>
-    receipt._tag === "NotOpen" && !receipt.known && entry._tag === "Post" && entry.runId === undefined
+    receipt._tag === "NotOpen" && !receipt.known && entry._tag === "Post"
       ? Effect.map(
         execute(connection, "SELECT 1 FROM holdfast_runs WHERE workflow_id = ? LIMIT 1", [entry.workflowId]),
         (rows): Receipt => ({ _tag: "NotOpen", known: rows.length > 0 })
@@ -319,7 +338,7 @@ const selectClosed = overValues<RecordRow>((ids) =>
   `SELECT ${recordColumns} FROM ${recordTables} WHERE r.run_id IN (VALUES ${ids}) AND r.closed_seq IS NOT NULL`
 )
 
-const ownedColumns = "id, run_id, workflow_id, last_seq, due_seq, owner, epoch, closed_seq"
+const ownedColumns = "id, run_id, workflow_id, workflow, last_seq, due_seq, owner, epoch, closed_seq"
 
 const selectOwned = overValues<OwnedRow>((ids) =>
   `SELECT ${ownedColumns} FROM holdfast_runs WHERE run_id IN (VALUES ${ids})`
