@@ -161,6 +161,45 @@ for (const [journal, layer] of journals.all) {
   })
 }
 
+describe("signals from another process", () => {
+  // Two journals on one file know of each other what two processes do: only what is in it.
+  it.scopedLive("reach the owner, and are none lost among what it writes itself (W-2, D2.15)", () =>
+    Effect.gen(function*() {
+      const file = yield* journals.temporaryFile
+      const journal = Layer.fresh(
+        Journal.layerSql({ pollInterval: "10 millis" }).pipe(Layer.provide(journals.database(file)), Layer.orDie)
+      )
+      const Step = Activity.make("Step", { payload: Schema.Number })
+      const live = Layer.mergeAll(
+        Order.toLayer(() =>
+          Effect.gen(function*() {
+            const notes: Array<string> = []
+            yield* Effect.fork(Effect.forever(Effect.map(Effect.orDie(Note.receive), (note) => notes.push(note))))
+            // The owner writes while the others do.
+            while (notes.length < 30) yield* Effect.orDie(Step.execute(notes.length))
+            return notes.join(",")
+          })
+        ),
+        Step.toLayer(() => Effect.sleep("5 millis"))
+      )
+      const { engine, start } = started(live)
+      const notes = Array.from({ length: 30 }, (_, i) => String(i))
+      const elsewhere = Effect.forEach(
+        notes,
+        (note) => Client.signal("order", Note, note).pipe(Effect.delay("7 millis")),
+        {
+          discard: true
+        }
+      ).pipe(Effect.provide(Layer.provide(Client.layer, journal)))
+      const result = Effect.gen(function*() {
+        const run = yield* start
+        yield* Effect.fork(elsewhere)
+        return yield* run.result
+      }).pipe(Effect.provide(Layer.provideMerge(engine, journal)))
+      assert.strictEqual(yield* result, notes.join(","))
+    }))
+})
+
 const inMemory = <A, E>(
   body: Effect.Effect<string, never, Run.Run | Scope.Scope>,
   test: Effect.Effect<A, E, Client.Client | Engine.Engine | Journal.Journal>
