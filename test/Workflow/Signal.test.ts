@@ -163,6 +163,24 @@ for (const [journal, layer] of journals.all) {
 
 describe("signals from another process", () => {
   // Two journals on one file know of each other what two processes do: only what is in it.
+  it.scopedLive("wake a run that waits for nothing else (W-2)", () =>
+    Effect.gen(function*() {
+      const file = yield* journals.temporaryFile
+      const journal = Layer.fresh(
+        Journal.layerSql({ pollInterval: "10 millis" }).pipe(Layer.provide(journals.database(file)), Layer.orDie)
+      )
+      const { engine, start } = started(collect(2))
+      const elsewhere = (note: string) =>
+        Effect.provide(Client.signal("order", Note, note), Layer.provide(Client.layer, journal))
+      yield* Effect.gen(function*() {
+        const run = yield* start
+        yield* elsewhere("a")
+        yield* Effect.sleep("50 millis")
+        yield* elsewhere("b")
+        assert.strictEqual(yield* run.result, "a, b")
+      }).pipe(Effect.provide(Layer.provideMerge(engine, journal)))
+    }))
+
   it.scopedLive("reach the owner, and are none lost among what it writes itself (W-2, D2.15)", () =>
     Effect.gen(function*() {
       const file = yield* journals.temporaryFile

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Schema, TestClock } from "effect"
-import { Client, Engine, Signal, Workflow, WorkflowError } from "holdfast/Workflow"
+import { Effect, Exit, Fiber, Layer, Schema, TestClock } from "effect"
+import { Client, Engine, Journal, Signal, Workflow, WorkflowError } from "holdfast/Workflow"
+import { memoryStore } from "../../src/Workflow/internal/memoryStore.js"
 import * as journals from "./support/journals.js"
 import { historyOf, kinds, quiet } from "./support/orders.js"
 
@@ -120,3 +121,69 @@ it.effect("only a run of the same workflow can continue so", () => {
     })
   )
 })
+
+/** A journal that somebody signals a run on in the moment in which it continues as another one, once. */
+const interfering = Layer.scoped(
+  Journal.Journal,
+  Effect.suspend(() => {
+    const store = memoryStore()
+    let done = false
+    return Journal.make({
+      ...store,
+      write: (entries) => {
+        const continuing = entries.some((entry) => entry._tag === "Append" && entry.next !== undefined)
+        if (done || !continuing) return store.write(entries)
+        done = true
+        const event = { _tag: "SignalReceived" as const, signal: "Note", at: 0, payload: "\"in between\"" }
+        return Effect.zipRight(store.write([{ _tag: "Post", workflowId: "c", event }]), store.write(entries))
+      }
+    })
+  })
+)
+
+it.effect("a turn that would lose a signal is taken again, with all that had arrived (W-4, W-28)", () =>
+  Effect.gen(function*() {
+    const run = yield* Client.start(Counter, { id: "c", payload: { n: 1, until: 2 } })
+    const fiber = yield* Effect.fork(run.result)
+    yield* TestClock.adjust("1 hour")
+    assert.strictEqual(yield* Fiber.join(fiber), "in between")
+    // The timer that fired into the refused turn is not lost: it is in the history once.
+    const fired = (yield* historyOf(run.runId)).filter((event) => event._tag === "TimerFired")
+    assert.lengthOf(fired, 1)
+  }).pipe(Effect.provide(
+    Counter.toLayer(({ n, until }) =>
+      n < until
+        ? Effect.zipRight(Effect.sleep("1 hour"), Counter.continueAsNew({ n: n + 1, until }))
+        : Effect.orDie(Note.receive)
+    ).pipe(Layer.provideMerge(Engine.layer()), Layer.provide(quiet), Layer.provideMerge(interfering))
+  )))
+
+for (const [name, layer] of journals.all) {
+  it.effect(`of one group, what is posted is written before the turns, on ${name} (W-4)`, () =>
+    Effect.gen(function*() {
+      const journal = yield* Journal.Journal
+      const receipts: Array<string> = []
+      const commit = (entry: Journal.Entry) =>
+        Effect.async<void>((resume) =>
+          journal.unsafeCommit(entry, (exit) => {
+            receipts.push(Exit.isSuccess(exit) ? exit.value._tag : "failed")
+            resume(Effect.void)
+          })
+        )
+      const run = { runId: "r", worker: "w" }
+      yield* commit({ _tag: "Start", ...run, workflowId: "c", workflow: "W", at: 0, payload: null })
+      const ends: Journal.Entry = {
+        _tag: "Append",
+        ...run,
+        epoch: 1,
+        events: [
+          { _tag: "TurnTaken", at: 0, upTo: 1, carried: 0 },
+          { _tag: "RunClosed", command: 1, outcome: "Continued", digest: "d", payload: null, next: "s" }
+        ],
+        next: { runId: "s", at: 0, payload: null, posted: [] }
+      }
+      const event = { _tag: "CancelRequested" as const, at: 0, reason: "" }
+      yield* Effect.all([commit(ends), commit({ _tag: "Post", workflowId: "c", event })], { concurrency: 2 })
+      assert.deepStrictEqual(receipts, ["Started", "Posted", "Outrun"])
+    }).pipe(Effect.provide(layer)))
+}
