@@ -6,6 +6,9 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { Answer, Draft } from "./internal/command.js"
+import type { Conditions } from "./internal/conditions.js"
+import type { Mailbox } from "./internal/mailbox.js"
+import type { WishToEnd } from "./internal/wishToEnd.js"
 
 /**
  * Who a run is.
@@ -51,35 +54,23 @@ export class Run extends Context.Tag("holdfast/Workflow/Run")<Run, RunService>()
 export interface RunService {
   readonly info: RunInfo
   /**
-   * Waits until somebody wants the run to end.
+   * Its signals.
    *
    * @internal
    */
-  readonly cancelled: Effect.Effect<Cancellation>
+  readonly mailbox: Mailbox
   /**
-   * Keeps that wish from interrupting the run while an effect runs.
+   * Whether somebody wants it to end.
    *
    * @internal
    */
-  readonly shielded: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  readonly wishToEnd: WishToEnd
   /**
-   * Waits for a signal that nobody else has taken.
+   * What its fibers wait for of each other.
    *
    * @internal
    */
-  readonly receive: (signal: string) => Effect.Effect<string | null>
-  /**
-   * Takes a signal that has arrived, if there is one.
-   *
-   * @internal
-   */
-  readonly poll: (signal: string) => readonly [] | readonly [{ readonly payload: string | null }]
-  /**
-   * Waits until a condition holds.
-   *
-   * @internal
-   */
-  readonly until: (holds: () => boolean) => Effect.Effect<void>
+  readonly conditions: Conditions
   /**
    * What `compute` gives, or gave when the run came by here first.
    *

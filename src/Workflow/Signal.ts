@@ -102,13 +102,13 @@ export const make = <Payload = void, PayloadI = Payload>(
   const codec = jsonCodec.make((options?.payload ?? Schema.Void) as Schema.Schema<Payload, unknown>)
   const decode = (payload: string | null) =>
     Either.mapLeft(codec.decode(payload), (detail) => new UnfitSignal({ signal: name, detail }))
-  const receive = Effect.flatMap(Effect.flatMap(Run, (run) => run.receive(name)), decode)
+  const receive = Effect.flatMap(Effect.flatMap(Run, (run) => run.mailbox.receive(name)), decode)
   return {
     [TypeId]: TypeId,
     name,
     receive,
     tryReceive: Effect.flatMap(Run, (run): Effect.Effect<Option.Option<Payload>, UnfitSignal> => {
-      const [first] = run.poll(name)
+      const [first] = run.mailbox.poll(name)
       return first === undefined ? Effect.succeedNone : Effect.asSome(decode(first.payload))
     }),
     stream: Stream.repeatEffect(receive),

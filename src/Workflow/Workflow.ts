@@ -247,7 +247,7 @@ export const info: Effect.Effect<RunInfo, never, Run> = Effect.map(Run, (run) =>
  * @since 0.1.0
  * @category accessors
  */
-export const cancellation: Effect.Effect<Cancellation, never, Run> = Effect.flatMap(Run, (run) => run.cancelled)
+export const cancellation: Effect.Effect<Cancellation, never, Run> = Effect.flatMap(Run, (run) => run.wishToEnd.awaited)
 
 /**
  * While this runs, a wish that the run should end interrupts nothing. Code that has seen it, by `cancellation`, answers
@@ -269,7 +269,7 @@ export const cancellation: Effect.Effect<Cancellation, never, Run> = Effect.flat
  * @category combinators
  */
 export const uncancellable = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Run> =>
-  Effect.flatMap(Run, (run) => run.shielded(self))
+  Effect.flatMap(Run, (run) => run.wishToEnd.shielded(self))
 
 /**
  * Waits until a condition holds that other fibers of the run, or signals, bring about. It is looked at whenever nothing
@@ -291,7 +291,7 @@ export const uncancellable = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Eff
  * @category operations
  */
 export const until = (holds: () => boolean): Effect.Effect<void, never, Run> =>
-  Effect.flatMap(Run, (run) => run.until(holds))
+  Effect.flatMap(Run, (run) => run.conditions.until(holds))
 
 /**
  * Works something out that cannot be repeated, such as a random id or what the process's environment says, and keeps it in

@@ -105,7 +105,7 @@ class Passage implements Call {
         const taken = stage.around?.(this)
         if (taken !== undefined) {
           this.began = true
-          return this.then(this.restore(taken), index - 1)
+          return this.passOn(this.restore(taken), index - 1)
         }
         const waiting = stage.enter?.(this)
         if (waiting !== undefined) {
@@ -119,14 +119,14 @@ class Passage implements Call {
       }
     }
     this.began = true
-    return this.then(this.restore(this.self), stages.length - 1)
+    return this.passOn(this.restore(this.self), stages.length - 1)
   }
 
   private entered(index: number, exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown, unknown, unknown> {
     return Exit.isSuccess(exit) ? this.enter(index + 1) : this.leave(index, exit)
   }
 
-  private then(
+  private passOn(
     effect: Effect.Effect<unknown, unknown, unknown>,
     index: number
   ): Effect.Effect<unknown, unknown, unknown> {
@@ -145,7 +145,7 @@ class Passage implements Call {
       if (stage.leave === undefined) continue
       try {
         const next = stage.leave(this, exit)
-        if (!Exit.isExit(next)) return this.then(next, index - 1)
+        if (!Exit.isExit(next)) return this.passOn(next, index - 1)
         exit = next
       } catch (defect) {
         // A mistake of one stage must not keep the others from giving back what they hold.

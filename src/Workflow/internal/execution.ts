@@ -34,13 +34,16 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import { PCGRandom } from "effect/Utils"
-import type { Arrival, CancelRequested, Command, Posted, RunClosed, SignalReceived, Unplaced } from "../Event.js"
-import { type Cancellation, Run, type RunInfo, type RunService } from "../Run.js"
+import type { Arrival, Command, Posted, RunClosed, Unplaced } from "../Event.js"
+import { Run, type RunInfo, type RunService } from "../Run.js"
 import { NondeterminismError } from "../WorkflowError.js"
 import type { Answer, Draft } from "./command.js"
+import { Conditions } from "./conditions.js"
 import { digest } from "./digest.js"
 import * as guards from "./guards.js"
+import { Mailbox } from "./mailbox.js"
 import { RunScheduler } from "./runScheduler.js"
+import { WishToEnd } from "./wishToEnd.js"
 
 /** How a run ended, before it is a command. */
 export type Outcome = Pick<RunClosed, "outcome" | "message" | "payload">
@@ -77,16 +80,9 @@ export class Execution implements RunService, guards.Host {
   private readonly scheduler: RunScheduler
   private readonly seeded: PCGRandom
   private readonly waits = new Map<number, (answer: Answer) => void>()
-  /** Signals that nobody has taken, in the order in which they arrived. */
-  private signals: Array<Unplaced<SignalReceived>> = []
-  /** Who waits for a signal, by its name, first come first. */
-  private readonly receivers = new Map<string, Set<(payload: string | null) => void>>()
-  private readonly conditions = new Set<{ readonly holds: () => boolean; readonly resume: () => void }>()
-  private readonly cancelWaits = new Set<(cancellation: Cancellation) => void>()
-  private cancellation: Cancellation | undefined
-  /** Somebody has been told of it, and so answers for what follows. */
-  private cancellationSeen = false
-  private shields = 0
+  readonly mailbox = new Mailbox()
+  readonly conditions = new Conditions()
+  readonly wishToEnd = new WishToEnd(() => this.main?.unsafeInterruptAsFork(this.main.id()))
   private main: Fiber.RuntimeFiber<Outcome> | undefined
   private commands = 0
   private issued: Array<Unplaced<Command>> = []
@@ -131,7 +127,7 @@ export class Execution implements RunService, guards.Host {
           delivered++
           this.deliver(arrival)
         }),
-        () => this.checkConditions()
+        () => this.conditions.check()
       ))
     // What came after the end, in the same turn, has been taken by nobody.
     if (this.closed !== undefined) { for (const arrival of arrivals.slice(delivered)) this.keep(arrival) }
@@ -163,9 +159,9 @@ export class Execution implements RunService, guards.Host {
   drop(): void {
     this.scheduler.drop()
     this.waits.clear()
-    this.receivers.clear()
+    this.mailbox.clear()
     this.conditions.clear()
-    this.cancelWaits.clear()
+    this.wishToEnd.clear()
   }
 
   // --- what the code of the workflow sees
@@ -191,69 +187,6 @@ export class Execution implements RunService, guards.Host {
     return payload
   }
 
-  receive(signal: string): Effect.Effect<string | null> {
-    return Effect.suspend(() => {
-      const [first] = this.poll(signal)
-      return first === undefined
-        ? Effect.async<string | null>((resume) => {
-          const receivers = this.receivers.get(signal) ?? new Set()
-          const receiver = (payload: string | null) => resume(Effect.succeed(payload))
-          this.receivers.set(signal, receivers.add(receiver))
-          return Effect.sync(() => receivers.delete(receiver))
-        })
-        : Effect.succeed(first.payload)
-    })
-  }
-
-  poll(signal: string): readonly [] | readonly [{ readonly payload: string | null }] {
-    const index = this.signals.findIndex((waiting) => waiting.signal === signal)
-    if (index < 0) return []
-    const [first] = this.signals.splice(index, 1)
-    return [{ payload: first!.payload }]
-  }
-
-  until(holds: () => boolean): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      holds() ? Effect.void : Effect.async<void>((resume) => {
-        const condition = { holds, resume: () => resume(Effect.void) }
-        this.conditions.add(condition)
-        return Effect.sync(() => this.conditions.delete(condition))
-      })
-    )
-  }
-
-  get cancelled(): Effect.Effect<Cancellation> {
-    return Effect.suspend(() =>
-      this.cancellation !== undefined
-        ? this.seen(this.cancellation)
-        : Effect.async<Cancellation>((resume) => {
-          const wait = (cancellation: Cancellation) => resume(this.seen(cancellation))
-          this.cancelWaits.add(wait)
-          return Effect.sync(() => this.cancelWaits.delete(wait))
-        })
-    )
-  }
-
-  private seen(cancellation: Cancellation): Effect.Effect<Cancellation> {
-    return Effect.sync(() => {
-      this.cancellationSeen = true
-      return cancellation
-    })
-  }
-
-  shielded<A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    return Effect.suspend(() => {
-      this.shields++
-      return Effect.ensuring(
-        self,
-        Effect.sync(() => {
-          this.shields--
-          this.interruptMain()
-        })
-      )
-    })
-  }
-
   random = (): number => this.seeded.number()
 
   refuse = (what: string, instead: string): never => {
@@ -277,9 +210,9 @@ export class Execution implements RunService, guards.Host {
       case "RunStarted":
         return this.start(arrival.payload)
       case "SignalReceived":
-        return this.signal(arrival)
+        return this.mailbox.deliver(arrival)
       case "CancelRequested":
-        return this.cancel(arrival)
+        return this.wishToEnd.deliver({ at: arrival.at, reason: arrival.reason })
     }
     const wait = this.waits.get(arrival.target)
     // Nobody waits any more: the command was abandoned in a turn before.
@@ -288,66 +221,24 @@ export class Execution implements RunService, guards.Host {
     wait(arrival as Answer)
   }
 
-  private signal(received: Unplaced<SignalReceived>): void {
-    const receivers = this.receivers.get(received.signal)
-    const [receiver] = receivers ?? []
-    if (receiver === undefined) {
-      this.signals.push(received)
-    } else {
-      receivers!.delete(receiver)
-      receiver(received.payload)
-    }
-  }
-
+  /** Takes what arrived after the end, for the run that goes on. */
   private keep(arrival: Arrival | Unplaced<Arrival>): void {
-    if (arrival._tag === "SignalReceived") this.signals.push(arrival)
-    if (arrival._tag === "CancelRequested") this.cancellation ??= { at: arrival.at, reason: arrival.reason }
+    if (arrival._tag === "SignalReceived") this.mailbox.keep(arrival)
+    if (arrival._tag === "CancelRequested") this.wishToEnd.keep({ at: arrival.at, reason: arrival.reason })
   }
 
   /** What was sent to it and not taken, for the run that goes on. */
   get unread(): ReadonlyArray<Unplaced<Posted>> {
-    const { cancellation } = this
+    const { cancellation } = this.wishToEnd
     return [
-      ...this.signals.map(({ at, id, payload, signal }) => ({
-        _tag: "SignalReceived" as const,
-        signal,
-        at,
-        ...(id === undefined ? {} : { id }),
-        payload
-      })),
+      ...this.mailbox.unread,
       ...(cancellation === undefined ? [] : [{ _tag: "CancelRequested" as const, ...cancellation }])
     ]
   }
 
-  /** Only the first request counts. It interrupts the workflow, unless a shield is up. */
-  private cancel({ at, reason }: Pick<CancelRequested, "at" | "reason">): void {
-    if (this.cancellation !== undefined) return
-    const cancellation = { at, reason }
-    this.cancellation = cancellation
-    for (const wait of this.cancelWaits) wait(cancellation)
-    this.cancelWaits.clear()
-    this.interruptMain()
-  }
-
-  private interruptMain(): void {
-    if (this.cancellation === undefined || this.shields > 0 || this.cancellationSeen) return
-    this.main?.unsafeInterruptAsFork(this.main.id())
-  }
-
-  /** Resumes who waits for a condition that holds now; true if anybody did. */
-  private checkConditions(): boolean {
-    const met = [...this.conditions].filter(({ holds }) => holds())
-    for (const condition of met) {
-      this.conditions.delete(condition)
-      condition.resume()
-    }
-    return met.length > 0
-  }
-
   /** Whether anything durable can still move it. */
   private isWaiting(): boolean {
-    return this.waits.size > 0 || this.cancelWaits.size > 0 ||
-      [...this.receivers.values()].some((receivers) => receivers.size > 0)
+    return this.waits.size > 0 || this.wishToEnd.isAwaited || this.mailbox.isAwaited
   }
 
   private start(payload: string | null): void {
@@ -407,8 +298,8 @@ export class Execution implements RunService, guards.Host {
         payload: null
       })
     })
-    if (outcome.outcome === "Interrupted" && this.cancellation !== undefined) {
-      outcome = { outcome: "Cancelled", message: this.cancellation.reason, payload: null }
+    if (outcome.outcome === "Interrupted" && this.wishToEnd.cancellation !== undefined) {
+      outcome = { outcome: "Cancelled", message: this.wishToEnd.cancellation.reason, payload: null }
     }
     this.issue({ _tag: "RunClosed", ...outcome, digest: digest(outcome.payload) })
     this.scheduler.halt()
