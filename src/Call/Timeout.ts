@@ -19,6 +19,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Combinator } from "../Combinator.js"
 import { makeCombinator } from "../internal/combinator.js"
+import { longestTimer } from "../internal/liveClock.js"
 import type { Stage } from "../internal/pipeline.js"
 import { stackless } from "../internal/stackless.js"
 import { reader } from "../InvalidOptions.js"
@@ -111,6 +112,3 @@ const stageOf = (millis: number, detach: boolean): Stage => {
     leave: (call, exit) => call.place instanceof Limit ? call.place.end(exit, late) : exit
   }
 }
-
-/** What a timer of the platform can wait. */
-const longestTimer = 2 ** 31 - 1

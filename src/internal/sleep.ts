@@ -4,13 +4,12 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-
-const longestStep = 2 ** 31 - 1
+import { longestTimer } from "./liveClock.js"
 
 /** Sleeps for a number of milliseconds; not at all for zero or less. */
 export const sleepMillis = (millis: number): Effect.Effect<void> =>
   millis <= 0
     ? Effect.void
-    : millis <= longestStep
+    : millis <= longestTimer
     ? Effect.sleep(Duration.millis(millis))
-    : Effect.flatMap(Effect.sleep(Duration.millis(longestStep)), () => sleepMillis(millis - longestStep))
+    : Effect.flatMap(Effect.sleep(Duration.millis(longestTimer)), () => sleepMillis(millis - longestTimer))

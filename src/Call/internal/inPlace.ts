@@ -14,12 +14,12 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
+import { isLive } from "../../internal/liveClock.js"
 import type { Call } from "../../internal/pipeline.js"
 
 type Runner = Call["fiber"]
@@ -27,10 +27,8 @@ type Runner = Call["fiber"]
 /** Whether the limit of a call can do without a fiber of its own. */
 export const runsInPlace = (call: Call): boolean =>
   call.interruptible &&
-  Context.get(call.fiber.currentDefaultServices, Clock.Clock) === liveClock &&
+  isLive(Context.get(call.fiber.currentDefaultServices, Clock.Clock)) &&
   childrenOf(call.fiber)?.size === 0
-
-const liveClock = Context.get(DefaultServices.liveServices, Clock.Clock)
 
 /** The limit of one call. It is set when it is made. */
 export class Limit {

@@ -5,11 +5,11 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
+import { isLive, longestTimer } from "../../internal/liveClock.js"
 import { sleepMillis } from "../../internal/sleep.js"
 
 /** Stops a timer; without effect when it has fired. */
@@ -25,7 +25,7 @@ export const startTimer = (
   millis: number,
   onEnd: (exit: Exit.Exit<void>) => void
 ): Stop => {
-  if (millis <= longest && Context.get(caller.currentDefaultServices, Clock.Clock) === liveClock) {
+  if (millis <= longestTimer && isLive(Context.get(caller.currentDefaultServices, Clock.Clock))) {
     // @effect-diagnostics-next-line globalTimers:off
     const handle = setTimeout(() => onEnd(Exit.void), millis)
     return () => clearTimeout(handle)
@@ -37,8 +37,3 @@ export const startTimer = (
     sleeper.unsafeInterruptAsFork(caller.id())
   }
 }
-
-const liveClock = Context.get(DefaultServices.liveServices, Clock.Clock)
-
-/** What a timer of the platform can wait; it fires at once for anything longer. */
-const longest = 2 ** 31 - 1

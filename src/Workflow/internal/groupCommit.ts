@@ -8,9 +8,9 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
+import { isLive } from "../../internal/liveClock.js"
 import type { Entry, JournalStore, Receipt } from "../Journal.js"
 import { type JournalError, StaleOwner } from "../WorkflowError.js"
-import { isLive } from "./liveClock.js"
 
 type Done = (exit: Exit.Exit<Receipt, JournalError>) => void
 

@@ -18,6 +18,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { isLive } from "../../internal/liveClock.js"
 import {
   type Arrival,
   type Command,
@@ -32,7 +33,6 @@ import type { NondeterminismError } from "../WorkflowError.js"
 import { type Attempts, attempts } from "./attempts.js"
 import { DueQueue } from "./dueQueue.js"
 import { Execution, type Print, type Program, type Strictness } from "./execution.js"
-import { isLive } from "./liveClock.js"
 import { type Accepted, type OwnersEntry, persistentWrites } from "./persistentWrites.js"
 import { firstEvents, place } from "./place.js"
 import { replay } from "./replay.js"
