@@ -1,27 +1,30 @@
 /**
- * Starting runs and asking for their results. A client needs only the journal: a web process can start what another
- * process runs.
+ * Starting runs, reaching them, and asking what they do. A client needs only the journal: a web process can start what
+ * another process runs.
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
+import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import type { Closing, Posted, Unplaced } from "./Event.js"
-import { makeRunId } from "./internal/runId.js"
-import { Journal, type RunRecord } from "./Journal.js"
+import type * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { Event } from "./Event.js"
+import { client } from "./internal/client.js"
+import type { Conflict, Journal, PendingActivity, PendingTimer, Reuse, RunFilter, RunRecord } from "./Journal.js"
 import type { Signal } from "./Signal.js"
 import type { Workflow } from "./Workflow.js"
-import {
-  type ActivityError,
+import type {
+  ActivityError,
+  AlreadyStarted,
+  InvalidCursor,
   InvalidPayload,
-  type JournalError,
+  JournalError,
   RunEnded,
-  type RunFailed,
+  RunFailed,
   RunNotFound,
   WorkflowMismatch
 } from "./WorkflowError.js"
@@ -31,10 +34,23 @@ import {
  * @category services
  */
 export class Client extends Context.Tag("holdfast/Workflow/Client")<Client, {
-  readonly start: <Payload, Success, Error>(
+  readonly start: <Payload, Success, Error, const Options extends StartOptions<Payload>>(
     workflow: Workflow<Payload, Success, Error>,
-    options: StartOptions<Payload>
-  ) => Effect.Effect<RunHandle<Success, Error>, InvalidPayload | WorkflowMismatch | JournalError>
+    options: Options
+  ) => Effect.Effect<
+    RunHandle<Success, Error>,
+    InvalidPayload | WorkflowMismatch | JournalError | Refusal<Options>
+  >
+  readonly signalWithStart: <Payload, Success, Error, A, const Options extends StartOptions<Payload>>(
+    workflow: Workflow<Payload, Success, Error>,
+    options: Options,
+    signal: Signal<A>,
+    payload: A,
+    signalOptions?: SignalOptions
+  ) => Effect.Effect<
+    RunHandle<Success, Error>,
+    InvalidPayload | WorkflowMismatch | JournalError | Refusal<Options>
+  >
   readonly get: <Payload, Success, Error>(
     workflow: Workflow<Payload, Success, Error>,
     id: string
@@ -53,7 +69,34 @@ export class Client extends Context.Tag("holdfast/Workflow/Client")<Client, {
     id: string,
     options?: EndOptions
   ) => Effect.Effect<void, RunNotFound | RunEnded | JournalError>
+  readonly list: (options?: ListOptions) => Effect.Effect<Page, InvalidCursor | JournalError>
+  readonly count: (filter?: RunFilter) => Effect.Effect<number, JournalError>
+  readonly describe: (id: string) => Effect.Effect<RunDescription, RunNotFound | JournalError>
+  readonly history: (id: string) => Effect.Effect<ReadonlyArray<Event>, RunNotFound | JournalError>
 }>() {}
+
+export type {
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  Conflict,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  Reuse,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  RunFilter,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  RunRecord
+} from "./Journal.js"
 
 /**
  * @since 0.1.0
@@ -74,14 +117,72 @@ export interface EndOptions {
 }
 
 /**
- * `id` is the starter's own name for the work, and what makes starting idempotent.
+ * How a run is started.
+ *
+ * - `id`: the starter's own name for the work, and what makes starting idempotent.
+ * - `conflict`: when the id has an open run: `attach` to it (the default), `fail`, or `terminate` it and start anew.
+ * - `reuse`: when the last run of the id has closed: `attach` to it (the default), start a new one `always`, or only
+ *   `whenFailed`, or `never`.
+ * - `runTimeout`: how long the run, and each run that goes on from it, may take; `executionTimeout`: how long all of these
+ *   may take together. A run that takes longer is ended without a word to its code. Default: no limit.
  *
  * @since 0.1.0
  * @category models
  */
 export type StartOptions<Payload> =
-  & { readonly id: string }
+  & {
+    readonly id: string
+    readonly conflict?: Conflict | undefined
+    readonly reuse?: Reuse | undefined
+    readonly runTimeout?: Duration.DurationInput | undefined
+    readonly executionTimeout?: Duration.DurationInput | undefined
+  }
   & (void extends Payload ? { readonly payload?: Payload } : { readonly payload: Payload })
+
+/**
+ * The error of a start whose policies may refuse it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Refusal<Options> = [Extract<Options[keyof Options & ("conflict" | "reuse")], "fail" | "never">] extends
+  [never] ? never
+  : AlreadyStarted
+
+/**
+ * Which runs to list, and how many.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ListOptions extends RunFilter {
+  /** At most this many; default 100, and never more than 1,000. */
+  readonly limit?: number | undefined
+  /** The `next` of the page before; default: the first page. */
+  readonly cursor?: string | undefined
+}
+
+/**
+ * Some of the runs that are listed, newest first, and where the next page begins, if there is one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Page {
+  readonly runs: ReadonlyArray<RunRecord>
+  readonly next: Option.Option<string>
+}
+
+/**
+ * A run and what is pending in it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunDescription extends RunRecord {
+  readonly activities: ReadonlyArray<PendingActivity>
+  readonly timers: ReadonlyArray<PendingTimer>
+}
 
 /**
  * What a run is doing: `Running`, possibly `blocked` for a reason that a developer has to mend, or `Closed` with the exit
@@ -126,141 +227,22 @@ export interface RunHandle<out Success, out Error> {
   readonly terminate: (options?: EndOptions) => Effect.Effect<void, RunNotFound | RunEnded | JournalError>
 }
 
-type HandleOf<W> = W extends Workflow<infer _Payload, infer Success, infer Error> ? RunHandle<Success, Error> : never
-
 /**
  * A client of the journal. {@link Engine} provides one too, so a process with an engine needs no other.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
-  Client,
-  Effect.gen(function*() {
-    const journal = yield* Journal
-
-    const post = (
-      workflowId: string,
-      event: Unplaced<Posted>
-    ): Effect.Effect<void, RunNotFound | RunEnded | JournalError> =>
-      Effect.flatMap(
-        // Only what the owner of a run writes can be stale.
-        Effect.catchTag(journal.commit({ _tag: "Post", workflowId, event }), "StaleOwner", Effect.die),
-        (receipt): Effect.Effect<void, RunNotFound | RunEnded> =>
-          receipt._tag !== "NotOpen"
-            ? Effect.void
-            : receipt.known
-            ? new RunEnded({ workflowId })
-            : new RunNotFound({ workflowId })
-      )
-
-    /** The end of a run, or of the last of those that have gone on from it. */
-    const lastOf = (
-      runId: string
-    ): Effect.Effect<{ readonly runId: string; readonly closed: Closing }, JournalError> =>
-      Effect.flatMap(journal.awaitClosed(runId), (closed) =>
-        closed._tag === "RunClosed" && closed.next !== undefined
-          ? lastOf(closed.next)
-          : Effect.succeed({ runId, closed }))
-
-    const to = (workflowId: string) => ({
-      signal: <Payload>(signal: Signal<Payload>, payload: Payload, options?: SignalOptions) =>
-        Either.match(signal.encode(payload), {
-          onLeft: (detail) => new InvalidPayload({ workflow: `signal ${signal.name}`, detail }),
-          onRight: (text) =>
-            Effect.flatMap(Clock.currentTimeMillis, (at) =>
-              post(workflowId, {
-                _tag: "SignalReceived",
-                signal: signal.name,
-                at,
-                ...(options?.id === undefined ? {} : { id: options.id }),
-                payload: text
-              }))
-        }),
-      cancel: (options?: EndOptions) =>
-        Effect.flatMap(
-          Clock.currentTimeMillis,
-          (at) => post(workflowId, { _tag: "CancelRequested", at, reason: options?.reason ?? "" })
-        ),
-      terminate: (options?: EndOptions) =>
-        Effect.flatMap(
-          Clock.currentTimeMillis,
-          (at) => post(workflowId, { _tag: "RunTerminated", at, reason: options?.reason ?? "" })
-        )
-    })
-
-    const handleOf = <Payload, Success, Error>(
-      workflow: Workflow<Payload, Success, Error>,
-      { closed, runId, startedAt, workflow: name, workflowId }: RunRecord
-    ): Either.Either<RunHandle<Success, Error>, WorkflowMismatch> => {
-      if (name !== workflow.name) {
-        return Either.left(new WorkflowMismatch({ workflowId, expected: workflow.name, actual: name }))
-      }
-      const run = { workflowId, runId }
-      return Either.right({
-        ...run,
-        ...to(workflowId),
-        startedAt,
-        result: Effect.flatMap(lastOf(runId), (last) => workflow.exitOf({ ...run, runId: last.runId }, last.closed)),
-        ownResult: Effect.flatMap(
-          closed === undefined ? journal.awaitClosed(runId) : Effect.succeed(closed),
-          (closed) => workflow.exitOf(run, closed)
-        ),
-        poll: Effect.map(journal.store.latest(workflowId), (found): RunStatus<Success, Error> => {
-          const record = Option.getOrUndefined(found)
-          return record?.closed === undefined
-            ? { _tag: "Running", blocked: record?.blocked }
-            : { _tag: "Closed", exit: workflow.exitOf(run, record.closed) }
-        })
-      })
-    }
-
-    return {
-      start: (workflow, { id, payload }) =>
-        Effect.gen(function*() {
-          const encoded = yield* Either.mapLeft(
-            workflow.encodePayload(payload as Parameters<typeof workflow.encodePayload>[0]),
-            (detail) => new InvalidPayload({ workflow: workflow.name, detail })
-          )
-          const at = yield* Clock.currentTimeMillis
-          const receipt = yield* Effect.catchTag(
-            journal.commit({
-              _tag: "Start",
-              runId: yield* makeRunId(at),
-              workflowId: id,
-              workflow: workflow.name,
-              at,
-              payload: encoded,
-              worker: undefined
-            }),
-            "StaleOwner",
-            Effect.die
-          )
-          return yield* receipt._tag === "Started"
-            ? handleOf(workflow, receipt.record)
-            : Effect.dieMessage(`a start was answered by ${receipt._tag}`)
-        }),
-      get: (workflow, id) =>
-        Effect.flatMap(
-          journal.store.latest(id),
-          (found): Effect.Effect<HandleOf<typeof workflow>, RunNotFound | WorkflowMismatch> =>
-            Option.isNone(found) ? new RunNotFound({ workflowId: id }) : handleOf(workflow, found.value)
-        ),
-      signal: (id, signal, payload, options) => to(id).signal(signal, payload, options),
-      cancel: (id, options) => to(id).cancel(options),
-      terminate: (id, options) => to(id).terminate(options)
-    }
-  })
-)
+export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(Client, client)
 
 /**
  * Starts a run and gives its handle once the journal has it.
  *
  * Idempotent by id: when the id has a run already, of the same workflow, that run's handle is given, whatever its payload
- * and whether or not it has closed.
+ * and whether or not it has closed. `conflict` and `reuse` change that.
  *
- * Fails with {@link InvalidPayload} when the payload does not fit its schema, and with {@link WorkflowMismatch} when the
- * id belongs to a run of another workflow.
+ * Fails with {@link InvalidPayload} when the payload does not fit its schema, with {@link WorkflowMismatch} when the id
+ * belongs to a run of another workflow, and with {@link AlreadyStarted} when a policy refuses.
  *
  * @example
  * ```ts
@@ -278,11 +260,44 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
  * @since 0.1.0
  * @category operations
  */
-export const start = <Payload, Success, Error>(
+export const start = <Payload, Success, Error, const Options extends StartOptions<Payload>>(
   workflow: Workflow<Payload, Success, Error>,
-  options: StartOptions<Payload>
-): Effect.Effect<RunHandle<Success, Error>, InvalidPayload | WorkflowMismatch | JournalError, Client> =>
-  Effect.flatMap(Client, (client) => client.start(workflow, options))
+  options: Options
+): Effect.Effect<
+  RunHandle<Success, Error>,
+  InvalidPayload | WorkflowMismatch | JournalError | Refusal<Options>,
+  Client
+> => Effect.flatMap(Client, (client) => client.start(workflow, options))
+
+/**
+ * Sends a signal to the open run of an id, and starts one first if there is none: both, or neither. A closed run cannot be
+ * attached to, so by default a new one is started.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { Client, Signal, Workflow } from "holdfast/Workflow"
+ *
+ * const Basket = Workflow.make("Basket")
+ * const Added = Signal.make("Added", { payload: Schema.String })
+ *
+ * const program = Client.signalWithStart(Basket, { id: "basket-ada" }, Added, "lamp")
+ * ```
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const signalWithStart = <Payload, Success, Error, A, const Options extends StartOptions<Payload>>(
+  workflow: Workflow<Payload, Success, Error>,
+  options: Options,
+  signal: Signal<A>,
+  payload: A,
+  signalOptions?: SignalOptions
+): Effect.Effect<
+  RunHandle<Success, Error>,
+  InvalidPayload | WorkflowMismatch | JournalError | Refusal<Options>,
+  Client
+> => Effect.flatMap(Client, (client) => client.signalWithStart(workflow, options, signal, payload, signalOptions))
 
 /**
  * The handle of the run with this id.
@@ -385,3 +400,61 @@ export const terminate = (
   options?: EndOptions
 ): Effect.Effect<void, RunNotFound | RunEnded | JournalError, Client> =>
   Effect.flatMap(Client, (client) => client.terminate(id, options))
+
+/**
+ * One page of the runs that fit a filter, newest first.
+ *
+ * @example
+ * ```ts
+ * import { Client } from "holdfast/Workflow"
+ *
+ * const failed = Client.list({ workflow: "Order", status: "Failure", limit: 20 })
+ * ```
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const list = (options?: ListOptions): Effect.Effect<Page, InvalidCursor | JournalError, Client> =>
+  Effect.flatMap(Client, (client) => client.list(options))
+
+/**
+ * All runs that fit a filter, newest first, read page by page.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const listAll = (
+  options?: Omit<ListOptions, "cursor">
+): Stream.Stream<RunRecord, InvalidCursor | JournalError, Client> =>
+  Stream.paginateChunkEffect(undefined as string | undefined, (cursor) =>
+    Effect.map(
+      list({ ...options, cursor }),
+      ({ next, runs }) => [Chunk.fromIterable(runs), next] as const
+    ))
+
+/**
+ * How many runs fit a filter.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const count = (filter?: RunFilter): Effect.Effect<number, JournalError, Client> =>
+  Effect.flatMap(Client, (client) => client.count(filter))
+
+/**
+ * The newest run of a workflow id, and what is pending in it.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const describe = (id: string): Effect.Effect<RunDescription, RunNotFound | JournalError, Client> =>
+  Effect.flatMap(Client, (client) => client.describe(id))
+
+/**
+ * The events of the newest run of a workflow id.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const history = (id: string): Effect.Effect<ReadonlyArray<Event>, RunNotFound | JournalError, Client> =>
+  Effect.flatMap(Client, (client) => client.history(id))

@@ -42,6 +42,13 @@ export interface Options {
   readonly activityConcurrency?: number | undefined
   /** How many runs are kept in memory; those that wait longest leave it, and are replayed when they wake. Default 5,000. */
   readonly residentRuns?: number | undefined
+  /**
+   * Replay a run for each of its turns, instead of keeping it in memory: slow, and it finds code that cannot be replayed
+   * the first time that it runs. For tests and staging. Default false.
+   */
+  readonly alwaysReplay?: boolean | undefined
+  /** How many histories are read and replayed at once; further runs wait in order. Default 16. */
+  readonly replayConcurrency?: number | undefined
   /** How long running activities may go on when the engine stops. Default 5 seconds; none under a virtual clock. */
   readonly gracePeriod?: Duration.DurationInput | undefined
   /**

@@ -32,8 +32,15 @@ const Command = Schema.Int.pipe(Schema.positive())
 export const RunStarted = Schema.TaggedStruct("RunStarted", {
   seq: Schema.Int,
   at: Schema.Number,
-  /** The run that it goes on from. */
+  /** The run that it goes on from, and the first of all that went on from each other. */
   previous: Schema.optional(Schema.String),
+  first: Schema.optional(Schema.String),
+  /** The run that asked for it. */
+  parent: Schema.optional(Schema.Struct({ workflowId: Schema.String, runId: Schema.String })),
+  /** Milliseconds that it, and each run that goes on from it, may take. */
+  runTimeout: Schema.optional(Schema.Number),
+  /** When the last of the runs that go on from each other must have ended, in milliseconds since the epoch. */
+  executionDeadline: Schema.optional(Schema.Number),
   payload: Payload
 })
 
@@ -80,8 +87,16 @@ export const ActivityScheduled = Schema.TaggedStruct("ActivityScheduled", {
   digest: Schema.String,
   /** An encoded `RetryPolicy`; absent: one attempt. */
   retry: Schema.optional(Schema.Unknown),
-  /** Milliseconds that one attempt may take; absent: as long as it likes. */
+  /** Milliseconds that it may wait for its first attempt to start; absent: as long as it takes. */
+  scheduleToStart: Schema.optional(Schema.Number),
+  /** Milliseconds that one attempt may take. */
   startToClose: Schema.optional(Schema.Number),
+  /** Milliseconds that all its attempts and the waits between them may take. */
+  scheduleToClose: Schema.optional(Schema.Number),
+  /** Milliseconds that an attempt may go without a heartbeat. */
+  heartbeat: Schema.optional(Schema.Number),
+  /** Whoever serves this queue runs it; absent: the worker that owns the run. */
+  queue: Schema.optional(Schema.String),
   payload: Payload
 })
 
@@ -146,6 +161,98 @@ export const TimerCancelled = Schema.TaggedStruct("TimerCancelled", {
 export type TimerCancelled = typeof TimerCancelled.Type
 
 /**
+ * Command: start the workflow `workflow` under an id of its own, as a child.
+ *
+ * - `parentClose`: what becomes of the child when this run ends before it.
+ * - `conflict`, `reuse`: what to do when the id has a run already, one that is open or one that has closed.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const ChildScheduled = Schema.TaggedStruct("ChildScheduled", {
+  seq: Schema.Int,
+  command: Command,
+  workflow: Schema.String,
+  workflowId: Schema.String,
+  at: Schema.Number,
+  parentClose: Schema.Literal("terminate", "cancel", "abandon"),
+  conflict: Schema.Literal("attach", "fail", "terminate"),
+  reuse: Schema.Literal("attach", "always", "whenFailed", "never"),
+  runTimeout: Schema.optional(Schema.Number),
+  executionDeadline: Schema.optional(Schema.Number),
+  digest: Schema.String,
+  payload: Payload
+})
+
+/**
+ * @since 0.1.0
+ * @category commands
+ */
+export type ChildScheduled = typeof ChildScheduled.Type
+
+/**
+ * Command: nobody waits for the child `target` any more. It is asked to end, unless it was to be abandoned.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const ChildCancelled = Schema.TaggedStruct("ChildCancelled", {
+  seq: Schema.Int,
+  command: Command,
+  target: Command,
+  at: Schema.Number
+})
+
+/**
+ * @since 0.1.0
+ * @category commands
+ */
+export type ChildCancelled = typeof ChildCancelled.Type
+
+/**
+ * Command: send a signal to the open run of another workflow id.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const SignalSent = Schema.TaggedStruct("SignalSent", {
+  seq: Schema.Int,
+  command: Command,
+  workflowId: Schema.String,
+  signal: Schema.String,
+  at: Schema.Number,
+  id: Schema.optional(Schema.String),
+  digest: Schema.String,
+  payload: Payload
+})
+
+/**
+ * @since 0.1.0
+ * @category commands
+ */
+export type SignalSent = typeof SignalSent.Type
+
+/**
+ * Command: ask the open run of another workflow id to end.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const CancelSent = Schema.TaggedStruct("CancelSent", {
+  seq: Schema.Int,
+  command: Command,
+  workflowId: Schema.String,
+  at: Schema.Number,
+  reason: Schema.String
+})
+
+/**
+ * @since 0.1.0
+ * @category commands
+ */
+export type CancelSent = typeof CancelSent.Type
+
+/**
  * Something was worked out by code that cannot be repeated; its result is kept.
  *
  * @since 0.1.0
@@ -173,6 +280,7 @@ export type SideEffectRecorded = typeof SideEffectRecorded.Type
 export const RunClosed = Schema.TaggedStruct("RunClosed", {
   seq: Schema.Int,
   command: Command,
+  at: Schema.Number,
   outcome: Schema.Literal("Success", "Failure", "Defect", "Interrupted", "Cancelled", "Continued"),
   digest: Schema.String,
   /** The run of the same workflow id that goes on, with `payload` as its payload. */
@@ -217,6 +325,8 @@ export type ActivityCompleted = typeof ActivityCompleted.Type
  */
 export const AttemptFailure = Schema.Struct({
   reason: Schema.Literal("Failure", "Defect", "TimedOut", "Codec"),
+  /** The limit that it exceeded. */
+  timeout: Schema.optional(Schema.Literal("scheduleToStart", "startToClose", "scheduleToClose", "heartbeat")),
   /** The `_tag` of the error, where it has one. */
   tag: Schema.optional(Schema.String),
   message: Schema.String
@@ -265,6 +375,57 @@ export const AttemptFailed = Schema.TaggedStruct("AttemptFailed", {
  * @category events
  */
 export type AttemptFailed = typeof AttemptFailed.Type
+
+/**
+ * The child `target` has ended as its run `runId`, or was `Refused`: its id belongs to another run.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const ChildClosed = Schema.TaggedStruct("ChildClosed", {
+  seq: Schema.Int,
+  target: Command,
+  at: Schema.Number,
+  runId: Schema.String,
+  outcome: Schema.Literal(
+    "Success",
+    "Failure",
+    "Defect",
+    "Interrupted",
+    "Cancelled",
+    "Terminated",
+    "TimedOut",
+    "Refused"
+  ),
+  message: Schema.optional(Schema.String),
+  payload: Payload
+})
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export type ChildClosed = typeof ChildClosed.Type
+
+/**
+ * What became of what the command `target` has sent: it is in the journal of the run that it was meant for, or that run
+ * has ended, or there never was one.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const SendAnswered = Schema.TaggedStruct("SendAnswered", {
+  seq: Schema.Int,
+  target: Command,
+  at: Schema.Number,
+  outcome: Schema.Literal("Delivered", "Ended", "NotFound")
+})
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export type SendAnswered = typeof SendAnswered.Type
 
 /**
  * A signal has arrived.
@@ -342,6 +503,23 @@ export const RunTerminated = Schema.TaggedStruct("RunTerminated", {
 export type RunTerminated = typeof RunTerminated.Type
 
 /**
+ * The run took longer than it may. Its last event.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const RunTimedOut = Schema.TaggedStruct("RunTimedOut", {
+  seq: Schema.Int,
+  at: Schema.Number
+})
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export type RunTimedOut = typeof RunTimedOut.Type
+
+/**
  * Any event of a history.
  *
  * @since 0.1.0
@@ -354,15 +532,22 @@ export const Event = Schema.Union(
   ActivityCancelled,
   TimerStarted,
   TimerCancelled,
+  ChildScheduled,
+  ChildCancelled,
+  SignalSent,
+  CancelSent,
   SideEffectRecorded,
   RunClosed,
   ActivityCompleted,
   ActivityFailed,
   AttemptFailed,
   TimerFired,
+  ChildClosed,
+  SendAnswered,
   SignalReceived,
   CancelRequested,
-  RunTerminated
+  RunTerminated,
+  RunTimedOut
 )
 
 /**
@@ -390,6 +575,8 @@ export type Arrival =
   | ActivityCompleted
   | ActivityFailed
   | TimerFired
+  | ChildClosed
+  | SendAnswered
   | SignalReceived
   | CancelRequested
 
@@ -399,15 +586,56 @@ export type Arrival =
  * @since 0.1.0
  * @category events
  */
-export type Closing = RunClosed | RunTerminated
+export type Closing = RunClosed | RunTerminated | RunTimedOut
 
 /**
- * What anybody may write to a run, not only its owner.
+ * What anybody may send to the open run of a workflow id.
  *
  * @since 0.1.0
  * @category events
  */
-export type Posted = SignalReceived | CancelRequested | RunTerminated
+export type Message = SignalReceived | CancelRequested | RunTerminated
+
+/**
+ * What becomes of one attempt of an activity.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export type AttemptReport = ActivityCompleted | ActivityFailed | AttemptFailed
+
+/**
+ * What is written to a run by somebody else than its owner.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export type Posted = Message | AttemptReport | ChildClosed | SendAnswered
+
+/**
+ * What a run is doing, in one word: `Running`, `Cancelling` once somebody wants it to end, or how it ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Status = Schema.Literal(
+  "Running",
+  "Cancelling",
+  "Success",
+  "Failure",
+  "Defect",
+  "Interrupted",
+  "Cancelled",
+  "Continued",
+  "Terminated",
+  "TimedOut"
+)
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Status = typeof Status.Type
 
 /**
  * @since 0.1.0
@@ -438,7 +666,24 @@ export const isCommand = (event: Event): event is Command => "command" in event
  * @category guards
  */
 export const isClosing = (event: Event): event is Closing =>
-  event._tag === "RunClosed" || event._tag === "RunTerminated"
+  event._tag === "RunClosed" || event._tag === "RunTerminated" || event._tag === "RunTimedOut"
+
+/**
+ * How a run has ended, in one word.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const statusOf = (closed: Closing): Status => {
+  switch (closed._tag) {
+    case "RunClosed":
+      return closed.outcome
+    case "RunTerminated":
+      return "Terminated"
+    case "RunTimedOut":
+      return "TimedOut"
+  }
+}
 
 /**
  * Is it something that wakes the workflow?
@@ -453,6 +698,8 @@ const arrivals: ReadonlySet<Event["_tag"]> = new Set<Arrival["_tag"]>([
   "ActivityCompleted",
   "ActivityFailed",
   "TimerFired",
+  "ChildClosed",
+  "SendAnswered",
   "SignalReceived",
   "CancelRequested"
 ])

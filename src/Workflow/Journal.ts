@@ -20,7 +20,19 @@ import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { ActivityScheduled, Closing, Event, Posted, Unplaced } from "./Event.js"
+import type {
+  ActivityScheduled,
+  AttemptReport,
+  ChildScheduled,
+  Closing,
+  Event,
+  Message,
+  Posted,
+  RunStarted,
+  SignalReceived,
+  Status,
+  Unplaced
+} from "./Event.js"
 import { groupCommit } from "./internal/groupCommit.js"
 import { memoryStore } from "./internal/memoryStore.js"
 import { sqlStore } from "./internal/sqlStore.js"
@@ -39,6 +51,9 @@ export interface RunRecord {
   readonly workflow: string
   /** Milliseconds since the epoch. */
   readonly startedAt: number
+  readonly status: Status
+  /** How many events its history has. */
+  readonly events: number
   /** Why no worker can go on with it at present: the message of a `NondeterminismError`. */
   readonly blocked: string | undefined
   /** Its last event, when it has ended. */
@@ -56,6 +71,8 @@ export interface OwnedRun {
   readonly workflowId: string
   readonly workflow: string
   readonly startedAt: number
+  /** When it has to end, in milliseconds since the epoch. */
+  readonly deadline: number | undefined
   /** The fencing epoch: counts the owners of the run. */
   readonly epoch: number
   /** Something has arrived that no turn has consumed. */
@@ -71,12 +88,35 @@ export interface OwnedRun {
  * @category models
  */
 export interface PendingActivity {
+  readonly workflow: string
+  readonly workflowId: string
   readonly runId: string
   readonly scheduled: ActivityScheduled
-  /** The number of the next attempt, from 1. */
+  /** The number of the attempt that is under way, or comes next; from 1. */
   readonly attempt: number
   /** When that attempt may start, in milliseconds since the epoch. */
   readonly notBefore: number
+  /** When it was noted that this attempt has started: only of one from a queue, or one that is completed from outside. */
+  readonly startedAt: number | undefined
+  /** Its handler has returned, and its end will come from outside. */
+  readonly outside: boolean
+  /** When this attempt has given its last heartbeat. */
+  readonly beatAt: number | undefined
+  /** The encoded details of the last heartbeat of any attempt; absent: there was none with details. */
+  readonly details: string | undefined
+}
+
+/**
+ * Which attempt of which activity.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AttemptId {
+  readonly runId: string
+  /** The number of the command that asked for the activity. */
+  readonly command: number
+  readonly attempt: number
 }
 
 /**
@@ -100,18 +140,55 @@ export interface PendingTimer {
 export interface Claimed {
   /** Runs that the worker owned before, to which others have written what no turn has consumed: up to this number. */
   readonly due: ReadonlyArray<{ readonly runId: string; readonly dueSeq: number }>
+  /** There may be more suspects to claim. */
+  readonly moreSuspects: boolean
   readonly runs: ReadonlyArray<OwnedRun>
   readonly activities: ReadonlyArray<PendingActivity>
   readonly timers: ReadonlyArray<PendingTimer>
 }
 
 /**
+ * What to do when a run is to be started under a workflow id that has an open run already: go on with that one, refuse,
+ * or terminate it and start a new one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Conflict = ChildScheduled["conflict"]
+
+/**
+ * What to do when a run is to be started under a workflow id whose last run has closed: go on with that one, start a new
+ * one always, or only when the last did not succeed, or refuse.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Reuse = ChildScheduled["reuse"]
+
+/**
+ * A run to be started.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface NewRun {
+  readonly runId: string
+  /** The worker that owns it from the start; `undefined`: whoever claims it. */
+  readonly worker: string | undefined
+}
+
+/**
  * One thing to write. The entries of a group are written together or not at all, but each may be refused alone.
  *
- * - `Start`: a new run, unless the workflow id has one already.
- * - `Append`: events of an open run, by its owner.
+ * - `Start`: a new run, as far as `conflict` and `reuse` allow, and a signal to it, or to the open run of that id.
+ * - `Append`: events of an open run, by its owner. Refused as `Outrun` when a turn carries the end of an activity that
+ *   somebody else has ended, or closes the run for another one to go on, and something has arrived that it has not seen.
  * - `Post`: a signal, a request to end, or the end of the open run of a workflow id, by anybody.
- * - `Block`: notes why a run cannot go on, or that it can again. It is no event: the history does not change.
+ * - `Report`: what became of an attempt, by whoever runs it and does not own its run. Refused when another attempt, or
+ *   none, of that activity is pending, or another `worker` has taken it; with `unstarted` also when it has started.
+ * - `Heartbeat`: an attempt is alive. It is no event: only the last one is kept. With `outside` it is noted that its
+ *   end will come from outside.
+ * - `Block`: notes why a run cannot go on, or that it can again. It is no event either.
  *
  * @since 0.1.0
  * @category models
@@ -119,13 +196,13 @@ export interface Claimed {
 export type Entry =
   | {
     readonly _tag: "Start"
-    readonly runId: string
+    readonly run: NewRun
     readonly workflowId: string
     readonly workflow: string
-    readonly at: number
-    readonly payload: string | null
-    /** The worker that owns it from the start; `undefined`: whoever claims it. */
-    readonly worker: string | undefined
+    readonly started: Unplaced<RunStarted>
+    readonly conflict: Conflict
+    readonly reuse: Reuse
+    readonly signal?: Unplaced<SignalReceived> | undefined
   }
   | {
     readonly _tag: "Append"
@@ -135,11 +212,31 @@ export type Entry =
     readonly events: ReadonlyArray<Unplaced<Event>>
     /** Where the run is closed so that another one goes on: that run, which gets the same owner. */
     readonly next?: NextRun | undefined
+    /** For each `ChildScheduled` among the events, in their order, the run that it begins where one is begun. */
+    readonly children?: ReadonlyArray<NewRun> | undefined
   }
   | {
     readonly _tag: "Post"
     readonly workflowId: string
-    readonly event: Unplaced<Posted>
+    readonly event: Unplaced<Message>
+  }
+  | {
+    readonly _tag: "Report"
+    readonly runId: string
+    /** Absent: whichever is pending. */
+    readonly attempt: number | undefined
+    readonly worker: string | undefined
+    readonly unstarted?: boolean | undefined
+    readonly event: Unplaced<AttemptReport>
+  }
+  | {
+    readonly _tag: "Heartbeat"
+    readonly id: AttemptId
+    readonly worker: string | undefined
+    readonly at: number
+    readonly outside?: boolean | undefined
+    /** Encoded; absent: the last ones stay. */
+    readonly details?: string | undefined
   }
   | {
     readonly _tag: "Block"
@@ -157,34 +254,106 @@ export type Entry =
  */
 export interface NextRun {
   readonly runId: string
-  readonly at: number
-  readonly payload: string | null
+  readonly started: Unplaced<RunStarted>
   /** What was sent to the run before, and not taken. */
-  readonly posted: ReadonlyArray<Unplaced<Posted>>
+  readonly posted: ReadonlyArray<Unplaced<Message>>
 }
 
 /**
- * What became of an entry.
+ * What has been written to a run by somebody else than its owner.
+ *
+ * - `Begun`: a run that has been begun, and its events.
+ * - `Posted`: an event of a run that has been begun before.
+ *
+ * `owner` is the worker that owns the run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type News =
+  | {
+    readonly _tag: "Begun"
+    readonly owner: string | undefined
+    readonly run: OwnedRun
+    readonly events: ReadonlyArray<Event>
+  }
+  | {
+    readonly _tag: "Posted"
+    readonly owner: string | undefined
+    readonly runId: string
+    readonly event: Posted
+  }
+
+/**
+ * What became of a group of entries. A turn may ask for children, and for something to be sent; a run that closes is told
+ * to whoever waits for it as a child, and ends its own children as they were scheduled. All that is written in the same
+ * transaction, after the entries themselves: the `consequences`, in the order in which they were written.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Written {
+  readonly receipts: ReadonlyArray<Receipt>
+  readonly consequences: ReadonlyArray<News>
+}
+
+/**
+ * What became of an entry; `news` is what it has written to runs that its writer does not own.
  *
  * - `Started`: the run of that workflow id, and whether this entry created it.
- * - `Outrun`: refused, since what the run has not seen yet would be lost: it may not continue as another run before.
- * - `Appended`: the number of the run's last event, and whether something has arrived that no turn has consumed.
- * - `Posted`: the run that it was written to, and the event with its number. `owner` is the worker that owns the run.
+ * - `Exists`: refused, since the workflow id has this run and the entry's policies do not allow another one.
+ * - `Outrun`: refused, since somebody else has written to the run what its turn must see first.
+ * - `Appended`: the number of the last event of the entry.
+ * - `Posted`: the run that it was written to.
  * - `Known`: a signal with this id has been written before.
  * - `NotOpen`: there is no such run, or it has closed.
+ * - `Noted`: a heartbeat, or why a run is blocked.
+ * - `NotPending`: that attempt is not, or no longer, the one that is pending.
  * - `Stale`: refused, since the writer does not own the run, or the run has closed.
  *
  * @since 0.1.0
  * @category models
  */
 export type Receipt =
-  | { readonly _tag: "Started"; readonly created: boolean; readonly record: RunRecord }
-  | { readonly _tag: "Appended"; readonly lastSeq: number; readonly due: boolean }
+  | {
+    readonly _tag: "Started"
+    readonly created: boolean
+    readonly record: RunRecord
+    readonly news: ReadonlyArray<News>
+  }
+  | { readonly _tag: "Exists"; readonly record: RunRecord }
+  | { readonly _tag: "Appended"; readonly lastSeq: number; readonly news: ReadonlyArray<News> }
   | { readonly _tag: "Outrun" }
-  | { readonly _tag: "Posted"; readonly runId: string; readonly owner: string | undefined; readonly event: Posted }
+  | { readonly _tag: "Posted"; readonly runId: string; readonly news: ReadonlyArray<News> }
   | { readonly _tag: "Known"; readonly runId: string }
   | { readonly _tag: "NotOpen"; readonly known: boolean }
+  | { readonly _tag: "Noted" }
+  | { readonly _tag: "NotPending" }
   | { readonly _tag: "Stale" }
+
+/**
+ * Which runs to list. All that is given must hold.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunFilter {
+  readonly workflow?: string | undefined
+  readonly workflowId?: string | undefined
+  readonly status?: Status | undefined
+  /** Started at this time or later, in milliseconds since the epoch. */
+  readonly startedFrom?: number | undefined
+  /** Started before this time. */
+  readonly startedBefore?: number | undefined
+}
+
+/**
+ * Where a run stands in a list: by its start, then its workflow id, then its run id.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RunPosition = Pick<RunRecord, "startedAt" | "workflowId" | "runId">
 
 /**
  * What a store implements. It knows nothing of workflows.
@@ -194,26 +363,69 @@ export type Receipt =
  */
 export interface JournalStore {
   /**
-   * Writes all entries in one transaction, in their order, and gives a receipt for each. Starts come first and posts
-   * second. When it fails, nothing was written and the store is as usable as before.
+   * Writes all entries in one transaction, in their order, and gives a receipt for each. When it fails, nothing was
+   * written and the store is as usable as before.
    */
-  readonly write: (entries: ReadonlyArray<Entry>) => Effect.Effect<ReadonlyArray<Receipt>, JournalError>
+  readonly write: (entries: ReadonlyArray<Entry>) => Effect.Effect<Written, JournalError>
   /** The events of a run, in order; none for an unknown run. */
   readonly history: (runId: string) => Effect.Effect<ReadonlyArray<Event>, JournalError>
+  /** A run by its id. */
+  readonly run: (runId: string) => Effect.Effect<Option.Option<RunRecord>, JournalError>
   /** The newest run of a workflow id. */
   readonly latest: (workflowId: string) => Effect.Effect<Option.Option<RunRecord>, JournalError>
+  /**
+   * At most `limit` runs, from the last position to the first: newest first, then by workflow id and run id, both from the
+   * end of the alphabet (by UTF-8 bytes). With `after`, those that come after that position in this order.
+   */
+  readonly list: (options: {
+    readonly filter: RunFilter
+    readonly after: RunPosition | undefined
+    readonly limit: number
+  }) => Effect.Effect<ReadonlyArray<RunRecord>, JournalError>
+  /** How many runs there are. */
+  readonly count: (filter: RunFilter) => Effect.Effect<number, JournalError>
+  /** What is pending in a run. */
+  readonly pending: (
+    runId: string
+  ) => Effect.Effect<
+    { readonly activities: ReadonlyArray<PendingActivity>; readonly timers: ReadonlyArray<PendingTimer> },
+    JournalError
+  >
   /** The records of those of these runs that have closed. */
   readonly closed: (runIds: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RunRecord>, JournalError>
   /**
    * Makes the worker, alive until `leaseUntil`, the owner of every open run of these workflows that has no owner, or one
    * whose lease is over at `now`. A worker that owns runs has a lease from its first claim or heartbeat to its release.
+   *
+   * A run counts the owners that died while they had something to do for it (something has arrived, or an activity is
+   * pending), until an owner appends to it. From three on it is a suspect: at most `suspects` of these are claimed from
+   * dead owners, those with the fewest deaths first; and from six on it rests after each claim, for a second and then
+   * twice as long each time, up to about four minutes.
    */
   readonly claim: (options: {
     readonly worker: string
     readonly workflows: ReadonlyArray<string>
     readonly now: number
     readonly leaseUntil: number
+    readonly suspects: number
   }) => Effect.Effect<Claimed, JournalError>
+  /**
+   * Takes up to `limit` attempts from a queue that may start, of these activities, first scheduled first: those that no
+   * worker has taken, or one whose lease is over at `now`. `next` is the time at which the next one may start, as far as
+   * that is known.
+   */
+  readonly takeAttempts: (options: {
+    readonly worker: string
+    readonly queue: string
+    readonly activities: ReadonlyArray<string>
+    readonly limit: number
+    readonly now: number
+  }) => Effect.Effect<
+    { readonly attempts: ReadonlyArray<PendingActivity>; readonly next: number | undefined },
+    JournalError
+  >
+  /** The attempts that the worker has taken from queues and that are still pending. */
+  readonly taken: (worker: string) => Effect.Effect<ReadonlyArray<AttemptId>, JournalError>
   /** Extends the worker's lease. */
   readonly heartbeat: (worker: string, leaseUntil: number) => Effect.Effect<void, JournalError>
   /** Gives up everything the worker owns. */
@@ -231,9 +443,11 @@ export interface JournalStore {
 export interface LocalWorker {
   readonly worker: string
   readonly takes: (workflow: string) => boolean
-  /** It owns a run that has just been started, with epoch 1. */
-  readonly onStarted: (run: OwnedRun, payload: string | null) => void
-  /** Somebody in this process has written to a run that it owns. Called in the order of the run's events. */
+  /** It owns a run that has just been begun. */
+  readonly onBegun: (run: OwnedRun, events: ReadonlyArray<Event>) => void
+  /** Somebody in this process has asked for an activity that goes to this queue. */
+  readonly onQueued: (queue: string) => void
+  /** Something in this process has led to an event of a run that it owns. Called in the order of the run's events. */
   readonly onPosted: (runId: string, event: Posted) => void
   /** Another process has written to the journal. */
   readonly onForeignWrite: () => void
@@ -282,7 +496,7 @@ export const make = (
 ): Effect.Effect<Context.Tag.Service<Journal>, never, Scope.Scope> =>
   Effect.gen(function*() {
     const watch = yield* watcher(store, options?.pollInterval ?? "200 millis")
-    const writer = yield* groupCommit(store, watch.onWritten, watch.localWorkerFor)
+    const writer = yield* groupCommit(store, watch.onWritten, watch.onNews, watch.localWorkerFor)
     return { store, ...writer, awaitClosed: watch.awaitClosed, attach: watch.attach }
   })
 

@@ -25,6 +25,10 @@ export interface RunInfo {
   readonly runId: string
   /** When it was started, in milliseconds since the epoch. */
   readonly startedAt: number
+  /** The first of the runs that have gone on from each other, of which this one is the latest. */
+  readonly firstRunId: string
+  /** The run that has asked for it as a child. */
+  readonly parent: { readonly workflowId: string; readonly runId: string } | undefined
 }
 
 /**
@@ -37,6 +41,22 @@ export interface Cancellation {
   readonly reason: string
   /** When it was asked for, in milliseconds since the epoch. */
   readonly at: number
+}
+
+/**
+ * A command that has been issued, whose answer is told to a callback.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Issued {
+  readonly command: number
+  /**
+   * Stops waiting, and issues this command instead, unless it has been answered.
+   *
+   * @internal
+   */
+  readonly leave: (abandoned: Draft | undefined) => void
 }
 
 /**
@@ -91,7 +111,13 @@ export interface RunService {
    */
   readonly ask: (
     draft: Draft,
-    abandon: (command: number) => Draft,
+    abandon: (command: number) => Draft | undefined,
     origin?: Error | undefined
   ) => Effect.Effect<Answer>
+  /**
+   * Issues a command, and tells its answer to `answered`.
+   *
+   * @internal
+   */
+  readonly begin: (draft: Draft, answered: (answer: Answer) => void, origin?: Error | undefined) => Issued
 }

@@ -13,8 +13,11 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { reader } from "../InvalidOptions.js"
+import type { Answer } from "./internal/command.js"
+import { digest } from "./internal/digest.js"
 import * as jsonCodec from "./internal/jsonCodec.js"
 import { Run } from "./Run.js"
+import { InvalidPayload, RunEnded, RunNotFound } from "./WorkflowError.js"
 
 /**
  * @since 0.1.0
@@ -46,6 +49,15 @@ export interface Signal<in out Payload> {
   readonly tryReceive: Effect.Effect<Option.Option<Payload>, UnfitSignal, Run>
   /** One after another, without end. */
   readonly stream: Stream.Stream<Payload, UnfitSignal, Run>
+  /**
+   * Sends one to the open run of another workflow id; to be used in the body of a workflow (a client has
+   * `Client.signal`). Succeeds once it is in the journal of that run. Sent again with the same `id`, it is the same signal.
+   */
+  readonly send: (
+    workflowId: string,
+    payload: Payload,
+    options?: { readonly id?: string | undefined }
+  ) => Effect.Effect<void, InvalidPayload | RunNotFound | RunEnded, Run>
   /** @internal */
   readonly encode: (payload: Payload) => Either.Either<string | null, string>
 }
@@ -112,6 +124,41 @@ export const make = <Payload = void, PayloadI = Payload>(
       return first === undefined ? Effect.succeedNone : Effect.asSome(decode(first.payload))
     }),
     stream: Stream.repeatEffect(receive),
+    send: (workflowId, payload, options) =>
+      Either.match(codec.encode(payload), {
+        onLeft: (detail) => new InvalidPayload({ workflow: `signal ${name}`, detail }),
+        onRight: (text) =>
+          Effect.flatMap(Run, (run) =>
+            Effect.flatMap(
+              run.ask({
+                _tag: "SignalSent",
+                workflowId,
+                signal: name,
+                at: run.now,
+                ...(options?.id === undefined ? {} : { id: options.id }),
+                digest: digest(text),
+                payload: text
+              }, () => undefined),
+              (given) => delivered(workflowId, given)
+            ))
+      }),
     encode: codec.encode
+  }
+}
+
+/**
+ * What became of something that was sent to the run of another workflow id.
+ *
+ * @internal
+ */
+export const delivered = (workflowId: string, answer: Answer): Effect.Effect<void, RunNotFound | RunEnded> => {
+  if (answer._tag !== "SendAnswered") return Effect.dieMessage(`what was sent was answered by ${answer._tag}`)
+  switch (answer.outcome) {
+    case "Delivered":
+      return Effect.void
+    case "Ended":
+      return new RunEnded({ workflowId })
+    case "NotFound":
+      return new RunNotFound({ workflowId })
   }
 }

@@ -10,20 +10,26 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { reader } from "../InvalidOptions.js"
 import { Engine } from "./Engine.js"
-import type { Closing } from "./Event.js"
+import type { ChildClosed, ChildScheduled, Closing } from "./Event.js"
+import type { Answer, Draft } from "./internal/command.js"
+import { digest } from "./internal/digest.js"
 import type { Outcome, Program } from "./internal/execution.js"
 import * as jsonCodec from "./internal/jsonCodec.js"
-import { type Cancellation, Run, type RunInfo } from "./Run.js"
-import { ActivityError, RunFailed } from "./WorkflowError.js"
+import { type Cancellation, Run, type RunInfo, type RunService } from "./Run.js"
+import { delivered, type Signal } from "./Signal.js"
+import { ActivityError, type InvalidPayload, type RunEnded, RunFailed, type RunNotFound } from "./WorkflowError.js"
 
 /**
  * @since 0.1.0
@@ -62,10 +68,11 @@ export interface Workflow<in out Payload, in out Success, in out Error> {
   /**
    * The code of the workflow, registered with the {@link Engine} for as long as the layer lives.
    *
-   * The body may fail with the workflow's own error, or let an {@link ActivityError} pass.
+   * The body may fail with the workflow's own error, or let an {@link ActivityError} pass, or the {@link RunFailed} of a
+   * child.
    */
   readonly toLayer: <R extends Run | Scope.Scope | UseOtherServicesInAnActivity>(
-    body: (payload: Payload) => Effect.Effect<Success, Error | ActivityError, R>
+    body: (payload: Payload) => Effect.Effect<Success, Error | ActivityError | RunFailed, R>
   ) => Layer.Layer<never, never, Engine>
   /**
    * Ends the run, and has another one of the same id go on with this payload and an empty history: for a workflow that
@@ -77,11 +84,11 @@ export interface Workflow<in out Payload, in out Success, in out Error> {
   /** @internal */
   readonly exitOf: (
     run: { readonly workflowId: string; readonly runId: string },
-    closed: Closing
+    closed: Closing | ChildClosed
   ) => Exit.Exit<Success, Error | ActivityError | RunFailed>
   /** @internal */
   readonly program: (
-    body: (payload: Payload) => Effect.Effect<Success, Error | ActivityError, Run | Scope.Scope>
+    body: (payload: Payload) => Effect.Effect<Success, Error | ActivityError | RunFailed, Run | Scope.Scope>
   ) => Program
 }
 
@@ -138,10 +145,10 @@ export const make = <
   const payload = jsonCodec.make((options?.payload ?? Schema.Void) as Schema.Schema<Payload, unknown>)
   const success = jsonCodec.make((options?.success ?? Schema.Void) as Schema.Schema<Success, unknown>)
   const error = jsonCodec.make(
-    Schema.Union((options?.error ?? Schema.Never) as Schema.Schema<Error, unknown>, ActivityError)
+    Schema.Union((options?.error ?? Schema.Never) as Schema.Schema<Error, unknown>, ActivityError, RunFailed)
   )
 
-  const outcomeOf = (exit: Exit.Exit<Success, Error | ActivityError>): Outcome => {
+  const outcomeOf = (exit: Exit.Exit<Success, Error | ActivityError | RunFailed>): Outcome => {
     const encoded = Exit.match(exit, {
       onSuccess: (value): Either.Either<Outcome, string> =>
         Either.map(success.encode(value), (payload) => ({ outcome: "Success", payload })),
@@ -201,7 +208,7 @@ export const make = <
             name,
             // The type of `body` has made sure that it requires nothing else.
             program: self.program(
-              body as (payload: Payload) => Effect.Effect<Success, Error | ActivityError, Run | Scope.Scope>
+              body as (payload: Payload) => Effect.Effect<Success, Error | ActivityError | RunFailed, Run | Scope.Scope>
             )
           }))
       ),
@@ -209,6 +216,7 @@ export const make = <
       const failed = (reason: RunFailed["reason"], detail: string) =>
         Exit.fail(new RunFailed({ reason, workflowId: run.workflowId, runId: run.runId, detail }))
       if (closed._tag === "RunTerminated") return failed("Terminated", closed.reason)
+      if (closed._tag === "RunTimedOut") return failed("TimedOut", "it took longer than it may")
       switch (closed.outcome) {
         case "Success":
           return Either.match(success.decode(closed.payload), {
@@ -222,15 +230,197 @@ export const make = <
           })
         case "Continued":
           return failed("Continued", `it goes on as run ${closed.next}`)
-        case "Defect":
-        case "Interrupted":
-        case "Cancelled":
+        default:
           return failed(closed.outcome, closed.message ?? "")
       }
     }
   }
   return self
 }
+
+/**
+ * How a child is started.
+ *
+ * - `id`: its workflow id; what makes starting it idempotent.
+ * - `parentClose`: what becomes of it when the parent ends before it: it is terminated (the default), asked to end, or
+ *   abandoned.
+ * - `conflict`, `reuse`: what to do when the id has a run already: one that is open (`attach` to it, the default) or one
+ *   that has closed (`always` begin a new one, the default).
+ * - `runTimeout`: how long it, and each run that goes on from it, may take.
+ * - `executionTimeout`: how long all of these may take together.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ChildOptions<Payload> =
+  & {
+    readonly id: string
+    readonly parentClose?: ChildScheduled["parentClose"] | undefined
+    readonly conflict?: ChildScheduled["conflict"] | undefined
+    readonly reuse?: ChildScheduled["reuse"] | undefined
+    readonly runTimeout?: Duration.DurationInput | undefined
+    readonly executionTimeout?: Duration.DurationInput | undefined
+  }
+  & (void extends Payload ? { readonly payload?: Payload } : { readonly payload: Payload })
+
+/**
+ * A child that has been asked for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Child<out Success, out Error> {
+  readonly workflowId: string
+  /** Waits until it has ended, or the last of those that have gone on from it. To interrupt this cancels nothing. */
+  readonly result: Effect.Effect<Success, Error | ActivityError | RunFailed>
+  /** Asks it to end; succeeds once that is in its journal. */
+  readonly cancel: (options?: {
+    readonly reason?: string | undefined
+  }) => Effect.Effect<void, RunNotFound | RunEnded, Run>
+  /** Sends it a signal. */
+  readonly signal: <Payload>(
+    signal: Signal<Payload>,
+    payload: Payload,
+    options?: { readonly id?: string | undefined }
+  ) => Effect.Effect<void, InvalidPayload | RunNotFound | RunEnded, Run>
+}
+
+/**
+ * Starts another workflow as a child, and goes on; to be used in the body of a workflow.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Workflow } from "holdfast/Workflow"
+ *
+ * const Shipment = Workflow.make("Shipment")
+ *
+ * const body = Effect.gen(function*() {
+ *   const shipment = yield* Workflow.startChild(Shipment, { id: "shipment-7", parentClose: "abandon" })
+ *   yield* Effect.sleep("1 hour")
+ *   yield* shipment.result
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const startChild = <Payload, Success, Error>(
+  workflow: Workflow<Payload, Success, Error>,
+  options: ChildOptions<Payload>
+): Effect.Effect<Child<Success, Error>, RunFailed, Run> =>
+  Effect.flatMap(Run, (run) =>
+    Effect.map(scheduled(run, workflow, options), (draft) => {
+      const answer = Deferred.unsafeMake<Answer>(FiberId.none)
+      run.begin(draft, (given) => Deferred.unsafeDone(answer, Effect.succeed(given)))
+      const { id } = options
+      return {
+        workflowId: id,
+        result: Effect.flatMap(Deferred.await(answer), (given) => exitOfChild(workflow, id, given)),
+        cancel: (why) => cancel(id, why),
+        signal: (signal, payload, more) => signal.send(id, payload, more)
+      }
+    }))
+
+/**
+ * Runs another workflow as a child and waits for its end; to be used in the body of a workflow. Interrupting it (a lost
+ * race, a time-out) asks the child to end, unless its `parentClose` is `abandon`.
+ *
+ * Fails with the child's own error, or with {@link RunFailed} when it ended without a result.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Workflow } from "holdfast/Workflow"
+ *
+ * const Shipment = Workflow.make("Shipment", { payload: Schema.String, success: Schema.String })
+ *
+ * const body = Effect.forEach(
+ *   ["lamp", "chair"],
+ *   (item) => Workflow.executeChild(Shipment, { id: `shipment-${item}`, payload: item }),
+ *   { concurrency: "unbounded" }
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const executeChild = <Payload, Success, Error>(
+  workflow: Workflow<Payload, Success, Error>,
+  options: ChildOptions<Payload>
+): Effect.Effect<Success, Error | ActivityError | RunFailed, Run> =>
+  Effect.flatMap(Run, (run) =>
+    scheduled(run, workflow, options).pipe(
+      Effect.flatMap((draft) => run.ask(draft, (target) => ({ _tag: "ChildCancelled", target, at: run.now }))),
+      Effect.flatMap((given) => exitOfChild(workflow, options.id, given))
+    ))
+
+/**
+ * Asks the run of another workflow id to end; to be used in the body of a workflow.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const cancel = (
+  id: string,
+  options?: { readonly reason?: string | undefined }
+): Effect.Effect<void, RunNotFound | RunEnded, Run> =>
+  Effect.flatMap(Run, (run) =>
+    Effect.flatMap(
+      run.ask({ _tag: "CancelSent", workflowId: id, at: run.now, reason: options?.reason ?? "" }, () => undefined),
+      (given) => delivered(id, given)
+    ))
+
+const scheduled = <Payload, Success, Error>(
+  run: RunService,
+  workflow: Workflow<Payload, Success, Error>,
+  options: ChildOptions<Payload>
+): Effect.Effect<Draft, RunFailed> => {
+  const { positiveDuration } = reader("Workflow.executeChild")
+  const {
+    conflict = "attach",
+    executionTimeout,
+    id,
+    parentClose = "terminate",
+    payload,
+    reuse = "always",
+    runTimeout
+  } = options
+  return Either.match(workflow.encodePayload(payload as Payload), {
+    onLeft: (problem) =>
+      new RunFailed({
+        reason: "Codec",
+        workflowId: id,
+        runId: "",
+        detail: `its payload does not fit the schema: ${problem}`
+      }),
+    onRight: (text) =>
+      Effect.sync((): Draft => ({
+        _tag: "ChildScheduled",
+        workflow: workflow.name,
+        workflowId: id,
+        at: run.now,
+        parentClose,
+        conflict,
+        reuse,
+        ...(runTimeout === undefined ? {} : { runTimeout: positiveDuration("runTimeout", runTimeout) }),
+        ...(executionTimeout === undefined
+          ? {}
+          : { executionDeadline: run.now + positiveDuration("executionTimeout", executionTimeout) }),
+        digest: digest(text),
+        payload: text
+      }))
+  })
+}
+
+const exitOfChild = <Payload, Success, Error>(
+  workflow: Workflow<Payload, Success, Error>,
+  workflowId: string,
+  answer: Answer
+): Effect.Effect<Success, Error | ActivityError | RunFailed> =>
+  answer._tag === "ChildClosed"
+    ? workflow.exitOf({ workflowId, runId: answer.runId }, answer)
+    : Effect.dieMessage(`child ${workflowId} was answered by ${answer._tag}`)
 
 /**
  * Who the current run is.

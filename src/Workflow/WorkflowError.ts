@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { Status } from "./Event.js"
 
 /**
  * The journal could not do what was asked. Nothing was written.
@@ -126,13 +127,29 @@ export class ActivityError
 }
 
 /**
- * The run ended without a result: its code died, or interrupted itself.
+ * The run ended without a result.
+ *
+ * - `Defect`, `Interrupted`: its code died, or interrupted itself.
+ * - `Cancelled`, `Terminated`: somebody ended it.
+ * - `TimedOut`: it took longer than it may.
+ * - `Continued`: it goes on as another run.
+ * - `Refused`: it was not begun as a child, since its id belongs to another run.
+ * - `Codec`: its payload or its result does not fit its schema.
  *
  * @since 0.1.0
  * @category errors
  */
 export class RunFailed extends Schema.TaggedError<RunFailed>("holdfast/Workflow/RunFailed")("RunFailed", {
-  reason: Schema.Literal("Defect", "Interrupted", "Cancelled", "Terminated", "Continued", "Codec"),
+  reason: Schema.Literal(
+    "Defect",
+    "Interrupted",
+    "Cancelled",
+    "Terminated",
+    "TimedOut",
+    "Continued",
+    "Refused",
+    "Codec"
+  ),
   workflowId: Schema.String,
   runId: Schema.String,
   detail: Schema.String
@@ -173,6 +190,41 @@ export class WorkflowMismatch
 {
   override get message(): string {
     return `workflow id ${JSON.stringify(this.workflowId)} belongs to a run of ${this.actual}, not of ${this.expected}`
+  }
+}
+
+/**
+ * The workflow id has a run already, and the policies of the start do not allow another one.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class AlreadyStarted
+  extends Schema.TaggedError<AlreadyStarted>("holdfast/Workflow/AlreadyStarted")("AlreadyStarted", {
+    workflowId: Schema.String,
+    runId: Schema.String,
+    /** What that run is doing. */
+    status: Status
+  })
+{
+  override get message(): string {
+    return `workflow id ${JSON.stringify(this.workflowId)} has run ${this.runId} already (${this.status})`
+  }
+}
+
+/**
+ * A cursor that no list has given.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidCursor
+  extends Schema.TaggedError<InvalidCursor>("holdfast/Workflow/InvalidCursor")("InvalidCursor", {
+    cursor: Schema.String
+  })
+{
+  override get message(): string {
+    return `${JSON.stringify(this.cursor)} is no cursor; use the \`next\` of the page before`
   }
 }
 

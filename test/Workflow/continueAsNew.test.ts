@@ -171,16 +171,24 @@ for (const [name, layer] of journals.all) {
           })
         )
       const run = { runId: "r", worker: "w" }
-      yield* commit({ _tag: "Start", ...run, workflowId: "c", workflow: "W", at: 0, payload: null })
+      yield* commit({
+        _tag: "Start",
+        run,
+        workflowId: "c",
+        workflow: "W",
+        started: { _tag: "RunStarted", at: 0, payload: null },
+        conflict: "attach",
+        reuse: "attach"
+      })
       const ends: Journal.Entry = {
         _tag: "Append",
         ...run,
         epoch: 1,
         events: [
           { _tag: "TurnTaken", at: 0, upTo: 1, carried: 0 },
-          { _tag: "RunClosed", command: 1, outcome: "Continued", digest: "d", payload: null, next: "s" }
+          { _tag: "RunClosed", command: 1, at: 0, outcome: "Continued", digest: "d", payload: null, next: "s" }
         ],
-        next: { runId: "s", at: 0, payload: null, posted: [] }
+        next: { runId: "s", started: { _tag: "RunStarted", at: 0, payload: null }, posted: [] }
       }
       const event = { _tag: "CancelRequested" as const, at: 0, reason: "" }
       yield* Effect.all([commit(ends), commit({ _tag: "Post", workflowId: "c", event })], { concurrency: 2 })

@@ -118,12 +118,12 @@ describe("replay", () => {
             yield* journal.store.write([
               {
                 _tag: "Start",
-                runId,
+                run: { runId, worker: "before" },
                 workflowId: "subject",
                 workflow: "Subject",
-                at: startedAt,
-                payload: null,
-                worker: "before"
+                started: { _tag: "RunStarted", at: startedAt, payload: null },
+                conflict: "attach",
+                reuse: "attach"
               },
               // What no turn has consumed was not written with one.
               ...[cut.slice(1, lastOwn + 1), cut.slice(lastOwn + 1)].map((events): Journal.Entry => ({

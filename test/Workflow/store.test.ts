@@ -3,20 +3,28 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Either, Layer, Option } from "effect"
 import * as fc from "effect/FastCheck"
 import { Journal } from "holdfast/Workflow"
-import type { Event, Posted, Unplaced } from "../../src/Workflow/Event.js"
+import type { AttemptReport, Command, Event, Message, Unplaced } from "../../src/Workflow/Event.js"
 import { memoryStore } from "../../src/Workflow/internal/memoryStore.js"
 import * as journals from "./support/journals.js"
 
 const at = 1_700_000_000_000
 
-const start = (runId: string, options?: { readonly workflowId?: string; readonly worker?: string }): Journal.Entry => ({
+type Start = Extract<Journal.Entry, { readonly _tag: "Start" }>
+
+const start = (
+  runId: string,
+  options?: Partial<Pick<Start, "workflowId" | "workflow" | "conflict" | "reuse" | "signal">> & {
+    readonly worker?: string
+  }
+): Journal.Entry => ({
   _tag: "Start",
-  runId,
+  run: { runId, worker: options?.worker },
   workflowId: options?.workflowId ?? `id of ${runId}`,
-  workflow: "W",
-  at,
-  payload: "1",
-  worker: options?.worker
+  workflow: options?.workflow ?? "W",
+  started: { _tag: "RunStarted", at, payload: "1" },
+  conflict: options?.conflict ?? "attach",
+  reuse: options?.reuse ?? "attach",
+  signal: options?.signal
 })
 
 const append = (runId: string, events: ReadonlyArray<Unplaced<Event>>, epoch = 1, worker = "a"): Journal.Entry => ({
@@ -24,17 +32,21 @@ const append = (runId: string, events: ReadonlyArray<Unplaced<Event>>, epoch = 1
   runId,
   worker,
   epoch,
-  events
+  events,
+  children: events.filter((event) => event._tag === "ChildScheduled").map(({ command }) => ({
+    runId: `${runId}/${command}`,
+    worker: command % 2 === 0 ? "a" : undefined
+  }))
 })
 
-const post = (runId: string, event: Unplaced<Posted>): Journal.Entry => ({
+const post = (runId: string, event: Unplaced<Message>): Journal.Entry => ({
   _tag: "Post",
   workflowId: `id of ${runId}`,
   event
 })
 
-const signal = (id?: string): Unplaced<Posted> => ({
-  _tag: "SignalReceived",
+const signal = (id?: string) => ({
+  _tag: "SignalReceived" as const,
   signal: "S",
   at,
   ...(id === undefined ? {} : { id }),
@@ -56,39 +68,104 @@ const scheduled = (command: number): Unplaced<Event> => ({
 
 const completed = (target: number): Unplaced<Event> => ({ _tag: "ActivityCompleted", target, at, payload: null })
 
+const attemptFailed = (target: number): Unplaced<Event> => ({
+  _tag: "AttemptFailed",
+  target,
+  at,
+  attempt: 1,
+  failure: { reason: "Failure", message: "m" },
+  retryAt: at + 7,
+  payload: null
+})
+
 const closed = (command: number): Unplaced<Event> => ({
   _tag: "RunClosed",
   command,
+  at,
   outcome: "Success",
   digest: "d",
   payload: "2"
 })
 
+/** The ids that random writes are about. */
+const workflowIds = ["id of run-0", "id of run-1", "id of run-2", "id of run-3"]
+
+const ask: fc.Arbitrary<Unplaced<Command>> = fc.oneof(
+  fc.record({
+    command: fc.integer({ min: 11, max: 13 }),
+    workflow: fc.constantFrom("W", "W", "V"),
+    workflowId: fc.constantFrom(...workflowIds),
+    parentClose: fc.constantFrom("terminate" as const, "cancel" as const, "abandon" as const),
+    conflict: fc.constantFrom("attach" as const, "fail" as const, "terminate" as const),
+    reuse: fc.constantFrom("attach" as const, "always" as const, "whenFailed" as const, "never" as const)
+  }).map((child) => ({ _tag: "ChildScheduled" as const, ...child, at, digest: "d", payload: "4" })),
+  fc.constantFrom(11, 12, 13).map((target) => ({ _tag: "ChildCancelled" as const, command: target + 10, target, at })),
+  fc.record({
+    command: fc.integer({ min: 31, max: 33 }),
+    workflowId: fc.constantFrom(...workflowIds, "nobody"),
+    id: fc.constantFrom("one", "three")
+  }).map((sent) => ({ _tag: "SignalSent" as const, ...sent, signal: "S", at, digest: "d", payload: "5" })),
+  fc.record({ command: fc.integer({ min: 41, max: 42 }), workflowId: fc.constantFrom(...workflowIds) }).map((sent) => ({
+    _tag: "CancelSent" as const,
+    ...sent,
+    at,
+    reason: "r"
+  }))
+)
+
 /** A random transaction: entries over a few runs, by the right and by wrong owners. */
-const entry: fc.Arbitrary<Journal.Entry> = fc.integer({ min: 0, max: 3 }).chain((n) => {
-  const runId = `run-${n}`
+const entry: fc.Arbitrary<Journal.Entry> = fc.constantFrom(
+  ...["run-0", "run-1", "run-2", "run-3"],
+  ...["run-0/12", "run-1/12", "run-2/12"]
+).chain((runId) => {
   const command = fc.integer({ min: 1, max: 3 })
   const event: fc.Arbitrary<Unplaced<Event>> = fc.oneof(
     command.map(scheduled),
+    command.map((command) => ({ ...scheduled(command), queue: "q" }) as Unplaced<Event>),
     command.map(completed),
+    ask,
     command.map((target): Unplaced<Event> => ({ _tag: "ActivityCancelled", command: 9, target })),
     command.map((command): Unplaced<Event> => ({ _tag: "TimerStarted", command, fireAt: at + command })),
     command.map((target): Unplaced<Event> => ({ _tag: "TimerFired", target, at })),
-    command.map((target): Unplaced<Event> => ({
-      _tag: "AttemptFailed",
-      target,
-      at,
-      attempt: 1,
-      failure: { reason: "Failure", message: "m" },
-      retryAt: at + 7,
-      payload: null
-    })),
+    command.map(attemptFailed),
     fc.nat(6).map((upTo) => turn(upTo))
   )
   return fc.oneof(
     {
       weight: 2,
-      arbitrary: fc.constantFrom("a", undefined).map((worker) => start(runId, worker === undefined ? {} : { worker }))
+      arbitrary: fc.constantFrom("a", undefined).map((worker) =>
+        start(runId.slice(0, 5), worker === undefined ? {} : { worker })
+      )
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        workflow: fc.constantFrom("W", "V"),
+        conflict: fc.constantFrom("attach" as const, "fail" as const, "terminate" as const),
+        reuse: fc.constantFrom("attach" as const, "always" as const, "whenFailed" as const, "never" as const),
+        signal: fc.constantFrom(undefined, signal(), signal("one"))
+      }).map((options) => start("new", { ...options, workflowId: `id of ${runId}` }))
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        attempt: fc.constantFrom(undefined, 1, 2),
+        worker: fc.constantFrom(undefined, undefined, "a", "z"),
+        unstarted: fc.boolean(),
+        event: fc.oneof(
+          command.map((target) => completed(target) as Unplaced<AttemptReport>),
+          command.map((target) => attemptFailed(target) as Unplaced<AttemptReport>)
+        )
+      }).map((report): Journal.Entry => ({ _tag: "Report", runId, ...report }))
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        id: fc.record({ runId: fc.constant(runId), command, attempt: fc.constantFrom(1, 2) }),
+        worker: fc.constantFrom(undefined, "a"),
+        outside: fc.boolean(),
+        details: fc.constantFrom(undefined, "6")
+      }).map((beat): Journal.Entry => ({ _tag: "Heartbeat", at, ...beat }))
     },
     {
       weight: 6,
@@ -106,7 +183,7 @@ const entry: fc.Arbitrary<Journal.Entry> = fc.integer({ min: 0, max: 3 }).chain(
     { weight: 1, arbitrary: fc.constant(append(runId, [turn(9), closed(8)])) },
     {
       weight: 3,
-      arbitrary: fc.constantFrom<Unplaced<Posted>>(
+      arbitrary: fc.constantFrom<Unplaced<Message>>(
         signal(),
         signal("one"),
         signal("two"),
@@ -130,9 +207,13 @@ const entry: fc.Arbitrary<Journal.Entry> = fc.integer({ min: 0, max: 3 }).chain(
 /** What an engine writes: starts come first, a command is issued once in a run's life, and before it is answered. */
 const sane = (groups: ReadonlyArray<ReadonlyArray<Journal.Entry>>): ReadonlyArray<ReadonlyArray<Journal.Entry>> => {
   const seen = new Set<string>()
+  let started = 0
   return groups.map((group) =>
     [...group].sort((a, b) => Number(b._tag === "Start") - Number(a._tag === "Start")).flatMap(
       (entry): ReadonlyArray<Journal.Entry> => {
+        if (entry._tag === "Start" && entry.run.runId === "new") {
+          return [{ ...entry, run: { ...entry.run, runId: `new ${started++}` } }]
+        }
         if (entry._tag !== "Append") return [entry]
         const events = entry.events.filter((event) => {
           const known = (command: number) => seen.has(`${entry.runId}/${command}`)
@@ -142,7 +223,10 @@ const sane = (groups: ReadonlyArray<ReadonlyArray<Journal.Entry>>): ReadonlyArra
           seen.add(`${entry.runId}/${event.command}`)
           return true
         })
-        return events.length === 0 ? [] : [{ ...entry, events }]
+        const children = (entry.children ?? []).filter((_, i) =>
+          events.includes(entry.events.filter((event) => event._tag === "ChildScheduled")[i]!)
+        )
+        return events.length === 0 ? [] : [{ ...entry, events, children }]
       }
     )
   )
@@ -154,8 +238,8 @@ for (const [name, layer] of journals.all) {
       Effect.gen(function*() {
         const { store } = yield* Journal.Journal
         yield* store.write([start("r", { worker: "a" })])
-        const [receipt] = yield* store.write([append("r", [turn(1), scheduled(1)])])
-        assert.deepStrictEqual(receipt, { _tag: "Appended", lastSeq: 3, due: false })
+        const { receipts: [receipt] } = yield* store.write([append("r", [turn(1), scheduled(1)])])
+        assert.deepStrictEqual(receipt, { _tag: "Appended", lastSeq: 3, news: [] })
         assert.deepStrictEqual((yield* store.history("r")).map((event) => event.seq), [1, 2, 3])
       }).pipe(Effect.provide(layer)))
 
@@ -187,7 +271,7 @@ for (const [name, layer] of journals.all) {
           },
           { _tag: "TimerFired", target: 2, at },
           { _tag: "ActivityCancelled", command: 4, target: 1 },
-          { _tag: "RunClosed", command: 5, outcome: "Defect", digest: "", message: "it died", payload: null }
+          { _tag: "RunClosed", command: 5, at, outcome: "Defect", digest: "", message: "it died", payload: null }
         ]
         yield* store.write([append("r", events)])
         assert.deepStrictEqual(
@@ -206,12 +290,12 @@ for (const [name, layer] of journals.all) {
     it.effect("starting is idempotent by workflow id, also within one group (C10)", () =>
       Effect.gen(function*() {
         const { store } = yield* Journal.Journal
-        const receipts = yield* store.write([
+        const { receipts } = yield* store.write([
           start("r1", { workflowId: "w" }),
           start("r2", { workflowId: "w" }),
           start("r3")
         ])
-        const [again] = yield* store.write([start("r4", { workflowId: "w" })])
+        const { receipts: [again] } = yield* store.write([start("r4", { workflowId: "w" })])
         assert.deepStrictEqual(
           [...receipts, again!].map((receipt) => receipt._tag === "Started" && [receipt.created, receipt.record.runId]),
           [[true, "r1"], [false, "r1"], [true, "r3"], [false, "r1"]]
@@ -222,7 +306,7 @@ for (const [name, layer] of journals.all) {
       Effect.gen(function*() {
         const { store } = yield* Journal.Journal
         yield* store.write([start("r", { worker: "a" })])
-        const receipts = yield* store.write([
+        const { receipts } = yield* store.write([
           append("r", [turn(1)], 1, "b"),
           append("r", [turn(1)], 2, "a"),
           append("unknown", [turn(1)]),
@@ -243,7 +327,13 @@ for (const [name, layer] of journals.all) {
       Effect.gen(function*() {
         const { store } = yield* Journal.Journal
         const due = (entry: Journal.Entry) =>
-          Effect.map(store.write([entry]), ([receipt]) => receipt?._tag === "Appended" && receipt.due)
+          Effect.zipRight(
+            store.write([entry]),
+            Effect.map(
+              store.claim({ worker: "a", workflows: [], now: 0, leaseUntil: 1, suspects: 1 }),
+              (claimed) => claimed.due.length > 0
+            )
+          )
         yield* store.write([start("r", { worker: "a" })])
         assert.isFalse(yield* due(append("r", [turn(1), scheduled(1), scheduled(2)])))
         assert.isFalse(yield* due(append("r", [completed(1), turn(4, 1)])))
@@ -257,7 +347,7 @@ for (const [name, layer] of journals.all) {
       Effect.gen(function*() {
         const { store } = yield* Journal.Journal
         const claim = (worker: string, now: number) =>
-          store.claim({ worker, workflows: ["W"], now, leaseUntil: now + 10 })
+          store.claim({ worker, workflows: ["W"], now, leaseUntil: now + 10, suspects: 1 })
         assert.deepStrictEqual((yield* claim("a", 0)).runs, [])
         yield* store.write([start("mine", { worker: "a" }), start("free"), start("done", { worker: "a" })])
         yield* store.write([
@@ -285,7 +375,7 @@ for (const [name, layer] of journals.all) {
           [["mine", 1, 3, 55]]
         )
         assert.deepStrictEqual(late.timers, [{ runId: "mine", command: 2, fireAt: 77 }])
-        const [fenced] = yield* store.write([append("mine", [turn(1)], 1, "a")])
+        const { receipts: [fenced] } = yield* store.write([append("mine", [turn(1)], 1, "a")])
         assert.strictEqual(fenced?._tag, "Stale")
       }).pipe(Effect.provide(layer)))
 
@@ -293,7 +383,8 @@ for (const [name, layer] of journals.all) {
       Effect.gen(function*() {
         const { store } = yield* Journal.Journal
         const claim = (worker: string, now: number) =>
-          Effect.map(store.claim({ worker, workflows: ["W"], now, leaseUntil: now + 10 }), ({ runs }) => runs.length)
+          Effect.map(store.claim({ worker, workflows: ["W"], now, leaseUntil: now + 10, suspects: 1 }), ({ runs }) =>
+            runs.length)
         yield* store.write([start("r")])
         assert.strictEqual(yield* claim("a", 0), 1)
         yield* store.heartbeat("a", 100)
@@ -318,11 +409,18 @@ describe("the stores", () => {
               for (const group of groups) {
                 assert.deepStrictEqual(yield* sql.write(group), yield* memory.write(group))
               }
-              for (const runId of ["run-0", "run-1", "run-2", "run-3"]) {
+              const all = { filter: {}, after: undefined, limit: 1_000 }
+              const runs = yield* memory.list(all)
+              assert.deepStrictEqual(yield* sql.list(all), runs)
+              for (const { runId, workflowId } of runs) {
                 assert.deepStrictEqual(yield* sql.history(runId), yield* memory.history(runId))
-                assert.deepStrictEqual(yield* sql.latest(`id of ${runId}`), yield* memory.latest(`id of ${runId}`))
+                assert.deepStrictEqual(yield* sql.latest(workflowId), yield* memory.latest(workflowId))
+                assert.deepStrictEqual(yield* sql.pending(runId), yield* memory.pending(runId))
               }
-              const claim = { worker: "z", workflows: ["W"], now: 0, leaseUntil: 1 }
+              const take = { worker: "z", queue: "q", activities: ["A"], limit: 2, now: at + 3 }
+              assert.deepStrictEqual(yield* sql.takeAttempts(take), yield* memory.takeAttempts(take))
+              assert.deepStrictEqual(yield* sql.taken("z"), yield* memory.taken("z"))
+              const claim = { worker: "z", workflows: ["W"], now: 0, leaseUntil: 1, suspects: 1 }
               const order = (claimed: Journal.Claimed) => ({
                 runs: [...claimed.runs].sort((a, b) =>
                   a.runId < b.runId ? -1 : 1
@@ -336,7 +434,7 @@ describe("the stores", () => {
               })
               assert.deepStrictEqual(order(yield* sql.claim(claim)), order(yield* memory.claim(claim)))
             }).pipe(Effect.provide(journals.sqlite), Effect.runPromise)),
-          { numRuns: 60 }
+          { numRuns: 100 }
         )
       )
     }))

@@ -35,7 +35,7 @@ import type { ActivityRegistration, AttemptEnd, AttemptFailed as FailedAttempt }
 import { DueQueue } from "./dueQueue.js"
 
 export interface Task {
-  readonly run: RunInfo
+  readonly run: Pick<RunInfo, "workflow" | "workflowId" | "runId">
   readonly scheduled: Unplaced<ActivityScheduled>
   readonly attempt: number
   /** What the last back-off was, for curves that go by it. */

@@ -17,7 +17,6 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -34,10 +33,10 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import { PCGRandom } from "effect/Utils"
-import type { Arrival, Command, Posted, RunClosed, Unplaced } from "../Event.js"
-import { Run, type RunInfo, type RunService } from "../Run.js"
+import type { Arrival, Command, Message, RunClosed, RunStarted, Unplaced } from "../Event.js"
+import { type Issued, Run, type RunInfo, type RunService } from "../Run.js"
 import { NondeterminismError } from "../WorkflowError.js"
-import type { Answer, Draft } from "./command.js"
+import { type Answer, describe, type Draft, isSame, type Strictness } from "./command.js"
 import { Conditions } from "./conditions.js"
 import { digest } from "./digest.js"
 import * as guards from "./guards.js"
@@ -51,11 +50,8 @@ export type Outcome = Pick<RunClosed, "outcome" | "message" | "payload">
 /** The code of a workflow, ready to run: it decodes its payload and encodes its outcome itself. */
 export type Program = (payload: string | null) => Effect.Effect<Outcome, never, Run>
 
-/** What a turn is checked against. `payload` compares digests too, `name` only what was asked for. */
-export type Strictness = "payload" | "name"
-
 export interface ExecutionOptions {
-  readonly info: RunInfo
+  readonly info: Pick<RunInfo, "workflow" | "workflowId" | "runId" | "startedAt">
   readonly program: Program
   readonly runtime: Runtime.Runtime<never>
   readonly opBudget: number
@@ -68,7 +64,8 @@ export interface ExecutionOptions {
 export type Print = () => void
 
 export class Execution implements RunService, guards.Host {
-  readonly info: RunInfo
+  /** Its first event, once it has begun. */
+  started: Unplaced<RunStarted> | undefined
   /** The logical time, in milliseconds since the epoch. */
   now: number
   /** How many turns it has taken. */
@@ -90,7 +87,6 @@ export class Execution implements RunService, guards.Host {
   private recorded: ReadonlyArray<Unplaced<Command>> | undefined
 
   constructor(private readonly options: ExecutionOptions) {
-    this.info = options.info
     this.now = options.info.startedAt
     this.seeded = new PCGRandom(Hash.string(options.info.runId))
     this.scheduler = new RunScheduler({
@@ -166,14 +162,30 @@ export class Execution implements RunService, guards.Host {
 
   // --- what the code of the workflow sees
 
-  ask(draft: Draft, abandon: (command: number) => Draft, origin?: Error): Effect.Effect<Answer> {
+  get info(): RunInfo {
+    return {
+      ...this.options.info,
+      firstRunId: this.started?.first ?? this.options.info.runId,
+      parent: this.started?.parent
+    }
+  }
+
+  ask(draft: Draft, abandon: (command: number) => Draft | undefined, origin?: Error): Effect.Effect<Answer> {
     return Effect.async<Answer>((resume) => {
-      const command = this.issue(draft, origin)
-      this.waits.set(command, (answer) => resume(Effect.succeed(answer)))
-      return Effect.sync(() => {
-        if (this.waits.delete(command)) this.issue(abandon(command))
-      })
+      const { command, leave } = this.begin(draft, (answer) => resume(Effect.succeed(answer)), origin)
+      return Effect.sync(() => leave(abandon(command)))
     })
+  }
+
+  begin(draft: Draft, answered: (answer: Answer) => void, origin?: Error): Issued {
+    const command = this.issue(draft, origin)
+    this.waits.set(command, answered)
+    return {
+      command,
+      leave: (abandoned) => {
+        if (this.waits.delete(command) && abandoned !== undefined) this.issue(abandoned)
+      }
+    }
   }
 
   record(label: string, compute: () => string | null): string | null {
@@ -208,7 +220,7 @@ export class Execution implements RunService, guards.Host {
   private deliver(arrival: Arrival | Unplaced<Arrival>): void {
     switch (arrival._tag) {
       case "RunStarted":
-        return this.start(arrival.payload)
+        return this.start(arrival)
       case "SignalReceived":
         return this.mailbox.deliver(arrival)
       case "CancelRequested":
@@ -228,7 +240,7 @@ export class Execution implements RunService, guards.Host {
   }
 
   /** What was sent to it and not taken, for the run that goes on. */
-  get unread(): ReadonlyArray<Unplaced<Posted>> {
+  get unread(): ReadonlyArray<Unplaced<Message>> {
     const { cancellation } = this.wishToEnd
     return [
       ...this.mailbox.unread,
@@ -241,15 +253,16 @@ export class Execution implements RunService, guards.Host {
     return this.waits.size > 0 || this.wishToEnd.isAwaited || this.mailbox.isAwaited
   }
 
-  private start(payload: string | null): void {
+  private start(started: Unplaced<RunStarted>): void {
     const { runtime } = this.options
+    this.started = started
     const fiber = Runtime.runFork(
       Runtime.make({
         context: Context.make(Run, this),
         fiberRefs: runtime.fiberRefs,
         runtimeFlags: runtime.runtimeFlags
       })
-    )(Effect.suspend(() => this.options.program(payload)), {
+    )(Effect.suspend(() => this.options.program(started.payload)), {
       scheduler: this.scheduler,
       immediate: false,
       updateRefs: (refs, fiberId) => this.deterministic(refs, fiberId)
@@ -259,14 +272,15 @@ export class Execution implements RunService, guards.Host {
   }
 
   private deterministic(refs: FiberRefs.FiberRefs, fiberId: FiberId.Runtime): FiberRefs.FiberRefs {
+    const { runId, workflow, workflowId } = this.options.info
     const services = FiberRefs.getOrDefault(refs, DefaultServices.currentServices).pipe(
       Context.add(Clock.Clock, new RunClock(this)),
-      Context.add(Random.Random, Random.make(this.info.runId))
+      Context.add(Random.Random, Random.make(runId))
     )
     const annotations = FiberRefs.getOrDefault(refs, FiberRef.currentLogAnnotations).pipe(
-      HashMap.set("workflow", this.info.workflow as unknown),
-      HashMap.set("workflowId", this.info.workflowId as unknown),
-      HashMap.set("runId", this.info.runId as unknown)
+      HashMap.set("workflow", workflow as unknown),
+      HashMap.set("workflowId", workflowId as unknown),
+      HashMap.set("runId", runId as unknown)
     )
     const loggers = FiberRefs.getOrDefault(refs, FiberRef.currentLoggers)
     const buffered = Logger.make<unknown, void>((entry) => {
@@ -301,14 +315,16 @@ export class Execution implements RunService, guards.Host {
     if (outcome.outcome === "Interrupted" && this.wishToEnd.cancellation !== undefined) {
       outcome = { outcome: "Cancelled", message: this.wishToEnd.cancellation.reason, payload: null }
     }
-    this.issue({ _tag: "RunClosed", ...outcome, digest: digest(outcome.payload) })
+    this.issue({ _tag: "RunClosed", at: this.now, ...outcome, digest: digest(outcome.payload) })
     this.scheduler.halt()
   }
 
   private issue(draft: Draft, origin?: Error): number {
     const command = { ...draft, command: ++this.commands } as Unplaced<Command>
     const expected = this.recorded?.[this.issued.length]
-    if (this.recorded !== undefined && (expected === undefined || !this.same(expected, command))) {
+    if (
+      this.recorded !== undefined && (expected === undefined || !isSame(expected, command, this.options.strictness))
+    ) {
       this.fail({
         reason: "Mismatch",
         expected: expected === undefined ? "no further command in this turn" : describe(expected),
@@ -321,31 +337,6 @@ export class Execution implements RunService, guards.Host {
       if (command._tag === "RunClosed") this.closed = command
     }
     return command.command
-  }
-
-  private same(recorded: Unplaced<Command>, issued: Unplaced<Command>): boolean {
-    if (recorded._tag !== issued._tag || recorded.command !== issued.command) return false
-    switch (recorded._tag) {
-      case "ActivityScheduled": {
-        const other = issued as typeof recorded
-        return recorded.activity === other.activity && this.sameDigest(recorded.digest, other.digest)
-      }
-      case "ActivityCancelled":
-      case "TimerCancelled":
-        return recorded.target === (issued as typeof recorded).target
-      case "TimerStarted":
-        return recorded.fireAt === (issued as typeof recorded).fireAt
-      case "SideEffectRecorded":
-        return recorded.label === (issued as typeof recorded).label
-      case "RunClosed": {
-        const other = issued as typeof recorded
-        return recorded.outcome === other.outcome && this.sameDigest(recorded.digest, other.digest)
-      }
-    }
-  }
-
-  private sameDigest(recorded: string, issued: string): boolean {
-    return this.options.strictness === "name" || recorded === issued
   }
 
   private foreignWake(fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined): void {
@@ -370,14 +361,15 @@ export class Execution implements RunService, guards.Host {
       readonly source?: string | undefined
     }
   ): void {
+    const { runId, workflow, workflowId } = this.options.info
     // The first difference is the cause; what follows are its consequences.
     const current = Fiber.getCurrentFiber()
     this.fault ??= new NondeterminismError({
       fiber: Option.isSome(current) ? nameOf(current.value) : undefined,
       ...found,
-      workflow: this.info.workflow,
-      workflowId: this.info.workflowId,
-      runId: this.info.runId,
+      workflow,
+      workflowId,
+      runId,
       turn: this.turns
     })
     this.scheduler.halt()
@@ -414,24 +406,6 @@ class RunClock implements Clock.Clock {
 }
 
 const nameOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): string => `#${fiber.id().id}`
-
-const describe = (command: Unplaced<Command>): string => {
-  const number = `command ${command.command}`
-  switch (command._tag) {
-    case "ActivityScheduled":
-      return `${number}: activity ${command.activity} with ${command.payload ?? "no payload"}`
-    case "ActivityCancelled":
-      return `${number}: cancel the activity of command ${command.target}`
-    case "TimerStarted":
-      return `${number}: a timer for ${DateTime.formatIso(DateTime.unsafeMake(command.fireAt))}`
-    case "TimerCancelled":
-      return `${number}: cancel the timer of command ${command.target}`
-    case "SideEffectRecorded":
-      return `${number}: side effect ${command.label}`
-    case "RunClosed":
-      return `${number}: end with ${command.outcome} ${command.message ?? command.payload ?? ""}`.trimEnd()
-  }
-}
 
 const ownDirectory = new URL("..", import.meta.url).pathname
 

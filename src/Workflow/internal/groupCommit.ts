@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { isLive } from "../../internal/liveClock.js"
-import type { Entry, JournalStore, Receipt } from "../Journal.js"
+import type { Entry, JournalStore, NewRun, News, Receipt } from "../Journal.js"
 import { type JournalError, StaleOwner } from "../WorkflowError.js"
 
 type Done = (exit: Exit.Exit<Receipt, JournalError>) => void
@@ -23,7 +23,7 @@ interface Waiting {
  * In this order entries are written, and told of. What is posted comes before the turns of the same group, so that none of
  * them closes its run without having seen it where it must.
  */
-const rank = { Start: 0, Post: 1, Append: 2, Block: 2 } as const
+const rank = { Start: 0, Post: 1, Report: 1, Heartbeat: 1, Append: 2, Block: 2 } as const
 
 /** Rows of one transaction are bounded, so that a burst does not hold the lock for long. */
 const largestGroup = 512
@@ -31,6 +31,7 @@ const largestGroup = 512
 export const groupCommit = (
   store: JournalStore,
   onWritten: (entry: Entry, receipt: Receipt) => void,
+  onNews: (news: News) => void,
   localWorkerFor: (workflow: string) => string | undefined
 ): Effect.Effect<
   {
@@ -47,8 +48,16 @@ export const groupCommit = (
     const arrived = yield* Effect.makeLatch(false)
 
     /** A run is given to a worker of this process as it is written, since the worker may have gone since it was queued. */
-    const assigned = (entry: Entry): Entry =>
-      entry._tag === "Start" ? { ...entry, worker: entry.worker ?? localWorkerFor(entry.workflow) } : entry
+    const assigned = (entry: Entry): Entry => {
+      const assign = (run: NewRun, workflow: string): NewRun => ({
+        ...run,
+        worker: run.worker ?? localWorkerFor(workflow)
+      })
+      if (entry._tag === "Start") return { ...entry, run: assign(entry.run, entry.workflow) }
+      if (entry._tag !== "Append" || entry.children === undefined) return entry
+      const asked = entry.events.filter((event) => event._tag === "ChildScheduled")
+      return { ...entry, children: entry.children.map((run, i) => assign(run, asked[i]!.workflow)) }
+    }
 
     const write = (group: ReadonlyArray<Waiting>): Effect.Effect<void> =>
       Effect.suspend(() => {
@@ -58,9 +67,10 @@ export const groupCommit = (
             return Effect.forEach(group, (waiting) => write([waiting]), { discard: true })
           }
           group.forEach(({ done }, i) => {
-            done(Exit.map(exit, (receipts) => receipts[i]!))
-            if (Exit.isSuccess(exit)) onWritten(entries[i]!, exit.value[i]!)
+            done(Exit.map(exit, ({ receipts }) => receipts[i]!))
+            if (Exit.isSuccess(exit)) onWritten(entries[i]!, exit.value.receipts[i]!)
           })
+          if (Exit.isSuccess(exit)) { for (const news of exit.value.consequences) onNews(news) }
           return Effect.void
         })
       })
@@ -95,7 +105,7 @@ export const groupCommit = (
         Effect.flatMap(
           Effect.async<Receipt, JournalError>((resume) => unsafeCommit(entry, resume)),
           (receipt) =>
-            receipt._tag === "Stale" && entry._tag !== "Post"
+            receipt._tag === "Stale" && (entry._tag === "Append" || entry._tag === "Block")
               ? new StaleOwner({ runId: entry.runId })
               : Effect.succeed(receipt as Exclude<Receipt, { readonly _tag: "Stale" }>)
         )

@@ -3,74 +3,167 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Closing, Event, Posted, Unplaced } from "../Event.js"
-import type { Entry, JournalStore, OwnedRun, PendingActivity, PendingTimer, Receipt, RunRecord } from "../Journal.js"
-import { firstEvents, place, type Position } from "./place.js"
+import {
+  type ChildScheduled,
+  type Closing,
+  type Event,
+  isClosing,
+  type Posted,
+  statusOf,
+  type Unplaced
+} from "../Event.js"
+import type {
+  Entry,
+  JournalStore,
+  NewRun,
+  News,
+  OwnedRun,
+  PendingActivity,
+  PendingTimer,
+  Receipt,
+  RunFilter,
+  RunPosition,
+  RunRecord
+} from "../Journal.js"
+import {
+  answerTo,
+  type Ask,
+  asksOf,
+  carriedEnds,
+  childClosed,
+  childRefused,
+  childStarted,
+  messageOf,
+  parentEnded,
+  parentLeft,
+  seenUpTo
+} from "./consequences.js"
+import { deadlineOf, firstEvents, place, type Position } from "./place.js"
+import { decideStart } from "./startPolicy.js"
+import { restMillis, suspectAfter } from "./suspects.js"
+
+/** An activity, and the worker that has taken its attempt from a queue. */
+type Activity = PendingActivity & { readonly worker: string | undefined }
 
 interface Stored {
-  readonly run: Omit<OwnedRun, "epoch" | "due" | "blocked">
+  readonly run: Pick<OwnedRun, "runId" | "workflowId" | "workflow" | "startedAt" | "deadline">
   readonly events: Array<Event>
-  readonly activities: Map<number, PendingActivity>
+  readonly activities: Map<number, Activity>
   readonly timers: Map<number, PendingTimer>
-  owner: string | undefined
-  epoch: number
-  dueSeq: number
-  blocked: string | undefined
-  closed: Closing | undefined
   /** The ids of its signals. */
   readonly signals: Set<string>
+  owner: string | undefined
+  epoch: number
+  /** How many owners have died since somebody appended to it. */
+  deaths: number
+  restsUntil: number
+  dueSeq: number
+  blocked: string | undefined
+  cancelling: boolean
+  closed: Closing | undefined
 }
+
+/** A run that another one has asked for. */
+interface Link {
+  child: Stored
+  parent: Stored
+  /** Absent: nobody waits for it, since the parent has gone on as another run. */
+  command: number | undefined
+  readonly parentClose: ChildScheduled["parentClose"]
+}
+
+type Consequence =
+  | { readonly _tag: "Asked"; readonly stored: Stored; readonly ask: Ask }
+  | { readonly _tag: "Closed"; readonly stored: Stored; readonly closed: Closing; readonly next: Stored | undefined }
 
 export const memoryStore = (): JournalStore => {
   const runs = new Map<string, Stored>()
   const latest = new Map<string, Stored>()
   const leases = new Map<string, number>()
+  const links = new Set<Link>()
+  let pendingConsequences: Array<Consequence> = []
 
   const positionOf = ({ dueSeq, events }: Stored): Position => ({ lastSeq: events.length, dueSeq })
 
-  const record = ({ blocked, closed, run }: Stored): RunRecord => ({ ...run, blocked, closed })
+  const record = ({ blocked, cancelling, closed, events, run }: Stored): RunRecord => ({
+    runId: run.runId,
+    workflowId: run.workflowId,
+    workflow: run.workflow,
+    startedAt: run.startedAt,
+    status: closed !== undefined ? statusOf(closed) : cancelling ? "Cancelling" : "Running",
+    events: events.length,
+    blocked,
+    closed
+  })
 
-  const start = (entry: Extract<Entry, { readonly _tag: "Start" }>): Receipt => {
-    const existing = latest.get(entry.workflowId)
-    if (existing !== undefined) return { _tag: "Started", created: false, record: record(existing) }
-    const { at, payload, runId, worker, workflow, workflowId } = entry
-    const stored = create({ runId, workflowId, workflow, startedAt: at }, worker, [{ _tag: "RunStarted", at, payload }])
-    return { _tag: "Started", created: true, record: record(stored) }
-  }
+  const ownedRun = ({ blocked, dueSeq, epoch, run }: Stored): OwnedRun => ({
+    ...run,
+    epoch,
+    due: dueSeq > 0,
+    blocked: blocked !== undefined
+  })
 
-  const create = (
-    run: Stored["run"],
+  const begin = (
+    run: Pick<OwnedRun, "runId" | "workflowId" | "workflow">,
     worker: string | undefined,
-    events: ReadonlyArray<Unplaced<Event>>
+    events: ReadonlyArray<Unplaced<Event>>,
+    news: Array<News>
   ): Stored => {
+    const [started] = events
+    if (started?._tag !== "RunStarted") throw new Error(`run ${run.runId} does not begin with RunStarted`)
+    const { runId, workflow, workflowId } = run
     const stored: Stored = {
-      run,
+      run: { runId, workflowId, workflow, startedAt: started.at, deadline: deadlineOf(started) },
       events: [],
       activities: new Map(),
       timers: new Map(),
       owner: worker,
       epoch: worker === undefined ? 0 : 1,
+      deaths: 0,
+      restsUntil: 0,
       dueSeq: 0,
       blocked: undefined,
+      cancelling: false,
       closed: undefined,
       signals: new Set()
     }
-    runs.set(run.runId, stored)
-    latest.set(run.workflowId, stored)
-    append(stored, events)
+    runs.set(runId, stored)
+    latest.set(workflowId, stored)
+    const placed = append(stored, events)
+    news.push({ _tag: "Begun", owner: worker, run: ownedRun(stored), events: placed })
     return stored
   }
 
   const index = (stored: Stored, event: Event): void => {
-    const { runId } = stored.run
+    const { runId, workflow, workflowId } = stored.run
     switch (event._tag) {
       case "ActivityScheduled":
-        stored.activities.set(event.command, { runId, scheduled: event, attempt: 1, notBefore: 0 })
+        stored.activities.set(event.command, {
+          workflow,
+          workflowId,
+          runId,
+          scheduled: event,
+          attempt: 1,
+          notBefore: 0,
+          worker: undefined,
+          startedAt: undefined,
+          outside: false,
+          beatAt: undefined,
+          details: undefined
+        })
         break
       case "AttemptFailed": {
         const pending = stored.activities.get(event.target)
         if (pending !== undefined) {
-          stored.activities.set(event.target, { ...pending, attempt: event.attempt + 1, notBefore: event.retryAt })
+          stored.activities.set(event.target, {
+            ...pending,
+            attempt: event.attempt + 1,
+            notBefore: event.retryAt,
+            worker: undefined,
+            startedAt: undefined,
+            outside: false,
+            beatAt: undefined
+          })
         }
         break
       }
@@ -86,11 +179,16 @@ export const memoryStore = (): JournalStore => {
       case "TimerFired":
         stored.timers.delete(event.target)
         break
-      case "RunClosed":
-      case "RunTerminated":
-        stored.activities.clear()
-        stored.timers.clear()
+      case "SignalReceived":
+        if (event.id !== undefined) stored.signals.add(event.id)
         break
+      case "CancelRequested":
+        stored.cancelling = true
+        break
+    }
+    if (isClosing(event)) {
+      stored.activities.clear()
+      stored.timers.clear()
     }
   }
 
@@ -103,41 +201,257 @@ export const memoryStore = (): JournalStore => {
     return placed.events
   }
 
-  const post = ({ event, workflowId }: Extract<Entry, { readonly _tag: "Post" }>): Receipt => {
-    const stored = latest.get(workflowId)
-    if (stored === undefined || stored.closed !== undefined) return { _tag: "NotOpen", known: stored !== undefined }
-    if (event._tag === "SignalReceived" && event.id !== undefined) {
-      if (stored.signals.has(event.id)) return { _tag: "Known", runId: stored.run.runId }
-      stored.signals.add(event.id)
-    }
+  const post = (stored: Stored, event: Unplaced<Posted>, news: Array<News>): void => {
     const [posted] = append(stored, [event])
-    return { _tag: "Posted", runId: stored.run.runId, owner: stored.owner, event: posted as Posted }
+    news.push({ _tag: "Posted", owner: stored.owner, runId: stored.run.runId, event: posted as Posted })
+    if (stored.closed !== undefined) {
+      pendingConsequences.push({ _tag: "Closed", stored, closed: stored.closed, next: undefined })
+    }
   }
 
-  const write = (entry: Entry): Receipt => {
-    if (entry._tag === "Start") return start(entry)
-    if (entry._tag === "Post") return post(entry)
+  /** The same where the run may have closed meanwhile. */
+  const tell = (stored: Stored, event: Unplaced<Posted>, news: Array<News>): void => {
+    if (stored.closed === undefined) post(stored, event, news)
+  }
+
+  const isKnownSignal = (stored: Stored, event: Unplaced<Posted>): boolean =>
+    event._tag === "SignalReceived" && event.id !== undefined && stored.signals.has(event.id)
+
+  // --- entries
+
+  const start = (entry: Extract<Entry, { readonly _tag: "Start" }>): Receipt => {
+    const { run, signal, started, workflow, workflowId } = entry
+    const news: Array<News> = []
+    const existing = latest.get(workflowId)
+    // A signal is for a run that can still take it.
+    const reuse = signal !== undefined && entry.reuse === "attach" ? "always" : entry.reuse
+    const decision = decideStart(existing && record(existing), { ...entry, reuse })
+    if (decision === "Refuse") return { _tag: "Exists", record: record(existing!) }
+    const attached = decision === "Attach" ? existing : undefined
+    if (attached !== undefined && attached.closed !== undefined && signal !== undefined) {
+      return { _tag: "Exists", record: record(attached) }
+    }
+    if (decision === "Replace") {
+      post(existing!, { _tag: "RunTerminated", at: started.at, reason: "replaced by a new run of its id" }, news)
+    }
+    const stored = attached ?? begin({ ...run, workflowId, workflow }, run.worker, [started], news)
+    if (signal !== undefined && !isKnownSignal(stored, signal)) post(stored, signal, news)
+    return { _tag: "Started", created: attached === undefined, record: record(stored), news }
+  }
+
+  const send = ({ event, workflowId }: Extract<Entry, { readonly _tag: "Post" }>): Receipt => {
+    const stored = latest.get(workflowId)
+    if (stored === undefined || stored.closed !== undefined) return { _tag: "NotOpen", known: stored !== undefined }
+    const { runId } = stored.run
+    if (isKnownSignal(stored, event)) return { _tag: "Known", runId }
+    const news: Array<News> = []
+    post(stored, event, news)
+    return { _tag: "Posted", runId, news }
+  }
+
+  const pendingAttempt = (
+    runId: string,
+    command: number,
+    attempt: number | undefined,
+    worker: string | undefined
+  ): readonly [Stored, Activity] | undefined => {
+    const stored = runs.get(runId)
+    const activity = stored?.activities.get(command)
+    if (stored === undefined || activity === undefined) return undefined
+    if (attempt !== undefined && activity.attempt !== attempt) return undefined
+    return worker === undefined || activity.worker === worker ? [stored, activity] : undefined
+  }
+
+  const report = (
+    { attempt, event, runId, unstarted, worker }: Extract<Entry, { readonly _tag: "Report" }>
+  ): Receipt => {
+    const pending = pendingAttempt(runId, event.target, attempt, worker)
+    if (pending === undefined || (unstarted === true && pending[1].startedAt !== undefined)) {
+      return { _tag: "NotPending" }
+    }
+    const news: Array<News> = []
+    post(pending[0], event, news)
+    return { _tag: "Posted", runId, news }
+  }
+
+  const beat = (
+    { at, details, id, outside, worker }: Extract<Entry, { readonly _tag: "Heartbeat" }>
+  ): Receipt => {
+    const pending = pendingAttempt(id.runId, id.command, id.attempt, worker)
+    if (pending === undefined) return { _tag: "NotPending" }
+    const [stored, activity] = pending
+    stored.activities.set(id.command, {
+      ...activity,
+      beatAt: at,
+      startedAt: activity.startedAt ?? (outside === true ? at : undefined),
+      outside: activity.outside || outside === true,
+      details: details ?? activity.details
+    })
+    return { _tag: "Noted" }
+  }
+
+  const owners = (entry: Extract<Entry, { readonly _tag: "Append" | "Block" }>): Receipt => {
     const stored = runs.get(entry.runId)
     if (
       stored === undefined || stored.closed !== undefined || stored.owner !== entry.worker ||
       stored.epoch !== entry.epoch
     ) return { _tag: "Stale" }
-    if (entry._tag === "Block") stored.blocked = entry.reason
-    else {
-      const { next } = entry
-      if (next !== undefined && place(entry.events, positionOf(stored)).dueSeq > 0) return { _tag: "Outrun" }
-      append(stored, entry.events)
-      if (next !== undefined) {
-        create({ ...stored.run, runId: next.runId, startedAt: next.at }, entry.worker, firstEvents(entry.runId, next))
-      }
+    if (entry._tag === "Block") {
+      stored.blocked = entry.reason
+      return { _tag: "Noted" }
     }
-    return { _tag: "Appended", lastSeq: stored.events.length, due: stored.dueSeq > 0 }
+    const { children = [], next } = entry
+    const position = positionOf(stored)
+    const unseen = next !== undefined && place(entry.events, position).dueSeq > 0
+    const ended = seenUpTo(entry.events) < position.lastSeq &&
+      carriedEnds(entry.events).some((target) => !stored.activities.has(target))
+    if (unseen || ended) return { _tag: "Outrun" }
+    const events = append(stored, entry.events)
+    stored.deaths = 0
+    const lastSeq = stored.events.length
+    for (const ask of asksOf(events, children)) pendingConsequences.push({ _tag: "Asked", stored, ask })
+    const news: Array<News> = []
+    const begun = next && begin({ ...stored.run, runId: next.runId }, entry.worker, firstEvents(next), news)
+    const { closed } = stored
+    if (closed !== undefined) pendingConsequences.push({ _tag: "Closed", stored, closed, next: begun })
+    return { _tag: "Appended", lastSeq, news }
   }
 
+  const write = (entry: Entry): Receipt => {
+    switch (entry._tag) {
+      case "Start":
+        return start(entry)
+      case "Post":
+        return send(entry)
+      case "Report":
+        return report(entry)
+      case "Heartbeat":
+        return beat(entry)
+      case "Append":
+      case "Block":
+        return owners(entry)
+    }
+  }
+
+  // --- consequences
+
+  const askFor = (parent: Stored, scheduled: ChildScheduled, run: NewRun, news: Array<News>): void => {
+    const { command, parentClose, workflow, workflowId } = scheduled
+    const existing = latest.get(workflowId)
+    const decision = existing === parent ? "Refuse" : decideStart(existing && record(existing), scheduled)
+    if (decision === "Refuse") return tell(parent, childRefused(scheduled, record(existing!)), news)
+    if (decision === "Attach" && existing!.closed !== undefined) {
+      return tell(parent, childClosed(command, existing!.run.runId, existing!.closed), news)
+    }
+    if (decision === "Replace") {
+      post(existing!, { _tag: "RunTerminated", at: scheduled.at, reason: "replaced by a new run of its id" }, news)
+    }
+    const child = decision === "Attach"
+      ? existing!
+      : begin({ ...run, workflowId, workflow }, run.worker, [childStarted(scheduled, parent.run)], news)
+    const link: Link = { child, parent, command, parentClose }
+    if (parent.closed === undefined) links.add(link)
+    else endWith(link, parent.closed.at, news)
+  }
+
+  /** The parent has ended before its child. */
+  const endWith = ({ child, parentClose }: Link, at: number, news: Array<News>): void => {
+    const message = parentEnded(parentClose, at)
+    if (message !== undefined) tell(child, message, news)
+  }
+
+  const asked = (stored: Stored, ask: Ask, news: Array<News>): void => {
+    switch (ask._tag) {
+      case "Child":
+        return askFor(stored, ask.scheduled, ask.run, news)
+      case "Leave": {
+        const { at, target } = ask.cancelled
+        for (const link of links) {
+          if (link.parent !== stored || link.command !== target) continue
+          links.delete(link)
+          const message = parentLeft(link.parentClose, at)
+          if (message !== undefined) tell(link.child, message, news)
+        }
+        return
+      }
+      case "Send": {
+        const to = latest.get(ask.sent.workflowId)
+        const open = to !== undefined && to.closed === undefined
+        const message = messageOf(ask.sent)
+        if (open && !isKnownSignal(to, message)) post(to, message, news)
+        const outcome = open ? "Delivered" : to === undefined ? "NotFound" : "Ended"
+        tell(stored, answerTo(ask.sent, outcome), news)
+      }
+    }
+  }
+
+  const closed = (stored: Stored, closing: Closing, next: Stored | undefined, news: Array<News>): void => {
+    for (const link of [...links]) {
+      if (link.child !== stored) continue
+      if (next !== undefined) link.child = next
+      else {
+        links.delete(link)
+        if (link.command !== undefined) tell(link.parent, childClosed(link.command, stored.run.runId, closing), news)
+      }
+    }
+    for (const link of [...links]) {
+      if (link.parent !== stored) continue
+      if (next !== undefined) {
+        link.parent = next
+        link.command = undefined
+      } else {
+        links.delete(link)
+        endWith(link, closing.at, news)
+      }
+    }
+  }
+
+  const settle = (): ReadonlyArray<News> => {
+    const news: Array<News> = []
+    for (const consequence of pendingConsequences) {
+      const { stored } = consequence
+      if (consequence._tag === "Asked") asked(stored, consequence.ask, news)
+      else closed(stored, consequence.closed, consequence.next, news)
+    }
+    pendingConsequences = []
+    return news
+  }
+
+  // --- reads
+
+  const matches = ({ startedBefore, startedFrom, status, workflow, workflowId }: RunFilter) => (run: RunRecord) =>
+    (workflow === undefined || run.workflow === workflow) &&
+    (workflowId === undefined || run.workflowId === workflowId) &&
+    (status === undefined || run.status === status) &&
+    (startedFrom === undefined || run.startedAt >= startedFrom) &&
+    (startedBefore === undefined || run.startedAt < startedBefore)
+
+  const matching = (filter: RunFilter): ReadonlyArray<RunRecord> =>
+    [...runs.values()].map(record).filter(matches(filter))
+
+  const isOver = (worker: string, now: number): boolean => (leases.get(worker) ?? Infinity) <= now
+
   return {
-    write: (entries) => Effect.sync(() => entries.map(write)),
+    write: (entries) => Effect.sync(() => ({ receipts: entries.map(write), consequences: settle() })),
     history: (runId) => Effect.sync(() => [...(runs.get(runId)?.events ?? [])]),
+    run: (runId) => Effect.sync(() => Option.map(Option.fromNullable(runs.get(runId)), record)),
     latest: (workflowId) => Effect.sync(() => Option.map(Option.fromNullable(latest.get(workflowId)), record)),
+    list: ({ after, filter, limit }) =>
+      Effect.sync(() =>
+        matching(filter)
+          .filter((run) => after === undefined || newestFirst(after, run) < 0)
+          .sort(newestFirst)
+          .slice(0, limit)
+      ),
+    count: (filter) => Effect.sync(() => matching(filter).length),
+    pending: (runId) =>
+      Effect.sync(() => {
+        const stored = runs.get(runId)
+        return {
+          activities: stored === undefined ? [] : activitiesOf(stored).map(publicPart),
+          timers: [...(stored?.timers.values() ?? [])].sort((a, b) => a.fireAt - b.fireAt || a.command - b.command)
+        }
+      }),
     closed: (runIds) =>
       Effect.sync(() =>
         runIds.flatMap((runId) => {
@@ -145,39 +459,90 @@ export const memoryStore = (): JournalStore => {
           return stored?.closed === undefined ? [] : [record(stored)]
         })
       ),
-    claim: ({ leaseUntil, now, worker, workflows }) =>
+    claim: ({ leaseUntil, now, suspects, worker, workflows }) =>
       Effect.sync(() => {
         leases.set(worker, leaseUntil)
-        const claimed: Array<Stored> = []
-        const due: Array<Stored> = []
-        for (const stored of runs.values()) {
-          const free = stored.owner === undefined || (leases.get(stored.owner) ?? Infinity) <= now
-          if (stored.closed === undefined && free && workflows.includes(stored.run.workflow)) {
-            stored.owner = worker
-            stored.epoch++
-            claimed.push(stored)
-          } else if (stored.closed === undefined && stored.owner === worker && stored.dueSeq > 0) {
-            due.push(stored)
+        const open = [...runs.values()].filter(({ closed }) => closed === undefined)
+        const due = open.filter(({ dueSeq, owner }) => owner === worker && dueSeq > 0)
+        const claimable = open.filter(({ run }) => workflows.includes(run.workflow))
+        const fromDead = claimable.filter(({ owner }) => owner !== undefined && isOver(owner, now))
+        const suspected = fromDead
+          .filter(({ deaths, restsUntil }) => deaths >= suspectAfter && restsUntil <= now)
+          .sort((a, b) => a.deaths - b.deaths)
+        const claimed = [
+          ...claimable.filter(({ owner }) => owner === undefined),
+          ...fromDead.filter(({ deaths }) => deaths < suspectAfter),
+          ...suspected.slice(0, suspects)
+        ]
+        for (const stored of claimed) {
+          const busy = stored.dueSeq > 0 || stored.activities.size > 0
+          if (stored.owner !== undefined && busy) {
+            stored.deaths++
+            stored.restsUntil = now + restMillis(stored.deaths)
           }
+          stored.owner = worker
+          stored.epoch++
         }
         return {
+          moreSuspects: suspected.length > suspects,
           due: due.map(({ dueSeq, run: { runId } }) => ({ runId, dueSeq })),
-          runs: claimed.map(({ blocked, dueSeq, epoch, run }) => ({
-            ...run,
-            epoch,
-            due: dueSeq > 0,
-            blocked: blocked !== undefined
-          })),
-          activities: claimed.flatMap(({ activities }) => [...activities.values()]),
+          runs: claimed.map(ownedRun),
+          activities: claimed.flatMap((stored) => activitiesOf(stored).map(publicPart)),
           timers: claimed.flatMap(({ timers }) => [...timers.values()])
         }
       }),
+    takeAttempts: ({ activities, limit, now, queue, worker }) =>
+      Effect.sync(() => {
+        const waiting = [...runs.values()]
+          .flatMap((stored) => activitiesOf(stored).map((activity) => ({ stored, activity })))
+          .filter(({ activity: { outside, scheduled, worker } }) =>
+            scheduled.queue === queue && activities.includes(scheduled.activity) && !outside &&
+            (worker === undefined || isOver(worker, now))
+          )
+          .sort((a, b) => a.activity.scheduled.at - b.activity.scheduled.at)
+        const ready = waiting.filter(({ activity }) => activity.notBefore <= now).slice(0, limit)
+        const later = waiting.map(({ activity }) => activity.notBefore).filter((at) => at > now)
+        return {
+          attempts: ready.map(({ activity, stored }) => {
+            const taken: Activity = { ...activity, worker, startedAt: now, beatAt: undefined }
+            stored.activities.set(activity.scheduled.command, taken)
+            return publicPart(taken)
+          }),
+          next: later.length === 0 ? undefined : Math.min(...later)
+        }
+      }),
+    taken: (worker) =>
+      Effect.sync(() =>
+        [...runs.values()].flatMap((stored) =>
+          activitiesOf(stored).filter((activity) => activity.worker === worker).map((
+            { attempt, runId, scheduled: { command } }
+          ) => ({ runId, command, attempt }))
+        )
+      ),
     heartbeat: (worker, leaseUntil) => Effect.sync(() => void leases.set(worker, leaseUntil)),
     release: (worker) =>
       Effect.sync(() => {
         leases.delete(worker)
-        for (const stored of runs.values()) if (stored.owner === worker) stored.owner = undefined
+        for (const stored of runs.values()) {
+          if (stored.owner === worker && stored.closed === undefined) stored.owner = undefined
+          for (const [command, activity] of stored.activities) {
+            if (activity.worker === worker) {
+              stored.activities.set(command, { ...activity, worker: undefined, startedAt: undefined })
+            }
+          }
+        }
       }),
     version: Effect.succeed(undefined)
   }
 }
+
+/** In the order of their commands. */
+const activitiesOf = ({ activities }: Stored): ReadonlyArray<Activity> =>
+  [...activities.values()].sort((a, b) => a.scheduled.command - b.scheduled.command)
+
+const publicPart = ({ worker: _, ...activity }: Activity): PendingActivity => activity
+
+const newestFirst = (a: RunPosition, b: RunPosition): number =>
+  b.startedAt - a.startedAt || byBytes(b.workflowId, a.workflowId) || byBytes(b.runId, a.runId)
+
+const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))

@@ -7,18 +7,9 @@ import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import type { Entry, Journal, Receipt } from "../Journal.js"
 
-/** What the owner of a run writes. */
-export type OwnersEntry = Extract<Entry, { readonly _tag: "Append" | "Block" }>
-
-/** The receipt of an entry that was not refused. */
-export type Accepted = Extract<Receipt, { readonly _tag: "Appended" }>
-
 export interface PersistentWrites {
-  readonly commit: (
-    entry: OwnersEntry,
-    onReceipt: (receipt: Accepted) => void,
-    onRefused: (receipt: Exclude<Receipt, Accepted>) => void
-  ) => void
+  /** Writes an entry about a run, as often as it takes. */
+  readonly commit: (runId: string, entry: Entry, onReceipt: (receipt: Receipt) => void) => void
   /** Waits until nothing is being written. */
   readonly quiet: Effect.Effect<void>
 }
@@ -35,18 +26,17 @@ export const persistentWrites = (journal: Journal["Type"]): Effect.Effect<Persis
 
     return {
       quiet: quiet.await,
-      commit: (entry, onReceipt, onRefused) => {
+      commit: (runId, entry, onReceipt) => {
         if (underWay++ === 0) quiet.unsafeClose()
         const write = (failures: number): void =>
           journal.unsafeCommit(entry, (exit) => {
             if (Exit.isSuccess(exit)) {
               settled()
-              if (exit.value._tag === "Appended") onReceipt(exit.value)
-              else onRefused(exit.value)
+              onReceipt(exit.value)
               return
             }
             Runtime.runFork(runtime)(
-              Effect.logWarning(`holdfast: run ${entry.runId} waits, since its journal cannot be written`, exit.cause)
+              Effect.logWarning(`holdfast: run ${runId} waits, since its journal cannot be written`, exit.cause)
                 .pipe(
                   Effect.zipRight(Effect.sleep(Math.min(100 * 2 ** failures, 5_000))),
                   Effect.zipRight(Effect.sync(() => write(failures + 1)))

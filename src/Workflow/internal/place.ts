@@ -1,7 +1,7 @@
 /**
  * Where appended events go in their run: their numbers, and what is left for a turn to consume.
  */
-import { type Closing, type Event, isArrival, isClosing, type Unplaced } from "../Event.js"
+import { type Closing, type Event, isArrival, isClosing, type RunStarted, type Unplaced } from "../Event.js"
 import type { NextRun } from "../Journal.js"
 
 export interface Position {
@@ -15,11 +15,21 @@ export interface Placed extends Position {
   readonly closed: Closing | undefined
 }
 
+export const nowhere: Position = { lastSeq: 0, dueSeq: 0 }
+
 /** The events that a run which goes on from another one begins with. */
-export const firstEvents = (
-  previous: string,
-  { at, payload, posted }: NextRun
-): ReadonlyArray<Unplaced<Event>> => [{ _tag: "RunStarted", at, previous, payload }, ...posted]
+export const firstEvents = ({ posted, started }: NextRun): ReadonlyArray<Unplaced<Event>> => [started, ...posted]
+
+/** When a run has to end, in milliseconds since the epoch. */
+export const deadlineOf = (
+  { at, executionDeadline = Infinity, runTimeout = Infinity }: Pick<
+    RunStarted,
+    "at" | "executionDeadline" | "runTimeout"
+  >
+): number | undefined => {
+  const deadline = Math.min(at + runTimeout, executionDeadline)
+  return deadline === Infinity ? undefined : deadline
+}
 
 export const place = (appended: ReadonlyArray<Unplaced<Event>>, after: Position): Placed => {
   // Arrivals that come with a turn are carried by it, so they are consumed as they are written.

@@ -28,15 +28,16 @@ import {
   type RunClosed,
   type Unplaced
 } from "../Event.js"
-import type { Claimed, Journal, NextRun, OwnedRun } from "../Journal.js"
+import type { Claimed, Entry, Journal, NextRun, OwnedRun, Receipt } from "../Journal.js"
 import type { NondeterminismError } from "../WorkflowError.js"
 import { type Attempts, attempts } from "./attempts.js"
+import type { Strictness } from "./command.js"
 import { DueQueue } from "./dueQueue.js"
-import { Execution, type Print, type Program, type Strictness } from "./execution.js"
-import { type Accepted, type OwnersEntry, persistentWrites } from "./persistentWrites.js"
-import { firstEvents, place } from "./place.js"
+import { Execution, type Print, type Program } from "./execution.js"
+import { persistentWrites } from "./persistentWrites.js"
 import { replay } from "./replay.js"
 import { makeRunId } from "./runId.js"
+import { restMillis } from "./suspects.js"
 
 /** A run that this worker owns. */
 interface Owned extends Omit<OwnedRun, "blocked"> {
@@ -56,6 +57,10 @@ interface Owned extends Omit<OwnedRun, "blocked"> {
   inbox: Array<Unplaced<Arrival>>
   /** Those that are being written with a turn. */
   carried: ReadonlyArray<Unplaced<Arrival>>
+  /** No turn is taken before this time, since those before have failed. */
+  heldUntil: number
+  /** How many steps in a row have failed. */
+  failures: number
 }
 
 export interface RunsOptions {
@@ -66,6 +71,8 @@ export interface RunsOptions {
   readonly opBudget: number
   readonly strictness: Strictness
   readonly residentRuns: number
+  readonly alwaysReplay: boolean
+  readonly replayConcurrency: number
   readonly activityConcurrency: number
   readonly gracePeriod: Duration.Duration
 }
@@ -73,8 +80,8 @@ export interface RunsOptions {
 export interface Runs {
   /** Goes on with runs that it has become the owner of. */
   readonly take: (claimed: Claimed) => void
-  /** Goes on with a run that has just been started here. */
-  readonly begin: (run: OwnedRun, payload: string | null) => void
+  /** Goes on with a run that has just been begun here. */
+  readonly begin: (run: OwnedRun, events: ReadonlyArray<Event>) => void
   /** Somebody in this process has written to one of its runs. */
   readonly onPosted: (runId: string, event: Posted) => void
   /** The code of a workflow has come, or come back: its runs are looked at again. */
@@ -117,31 +124,41 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       try {
         step()
       } catch (defect) {
-        unload(run)
-        run.state = "idle"
+        if (owned.get(run.runId) === run) {
+          unload(run)
+          run.state = "idle"
+          const rest = restMillis(++run.failures)
+          if (rest > 0) hold(run, rest)
+          else wake(run)
+        }
         fork(Effect.logError(`holdfast: run ${run.runId} leaves memory, since a step of it failed`, Cause.die(defect)))
       }
     }
 
     // --- writing
 
-    const commit = (entry: OwnersEntry, onReceipt: (receipt: Accepted) => void): void =>
-      writes.commit(entry, onReceipt, (refused) => {
+    /** Writes what only the owner of a run may write. */
+    const commit = (
+      entry: Extract<Entry, { readonly _tag: "Append" | "Block" }>,
+      onReceipt: (receipt: Receipt) => void
+    ): void =>
+      writes.commit(entry.runId, entry, (receipt) => {
+        if (receipt._tag === "Noted" || receipt._tag === "Appended") return onReceipt(receipt)
         const run = owned.get(entry.runId)
         if (run === undefined) return
-        if (refused._tag === "Outrun") onOutrun(run)
+        if (receipt._tag === "Outrun") onOutrun(run)
         else giveUp(run)
       })
 
     const append = (
       run: Owned,
       events: ReadonlyArray<Unplaced<Event>>,
-      then: (receipt: Accepted) => void = () => {},
-      next?: NextRun
+      then: () => void = () => {},
+      more?: Pick<Extract<Entry, { readonly _tag: "Append" }>, "next" | "children">
     ): void =>
-      commit({ _tag: "Append", runId: run.runId, worker: workerId, epoch: run.epoch, events, next }, (receipt) => {
-        follow(run, receipt.lastSeq, events.length)
-        then(receipt)
+      commit({ _tag: "Append", runId: run.runId, worker: workerId, epoch: run.epoch, events, ...more }, (receipt) => {
+        if (receipt._tag === "Appended") follow(run, receipt.lastSeq, events.length)
+        then()
       })
 
     /** Notes that events were written, the last with this number. What was written in between, was by somebody else. */
@@ -165,9 +182,12 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         placed: [],
         posted: [],
         carried: [],
-        inbox: []
+        inbox: [],
+        heldUntil: 0,
+        failures: 0
       }
       owned.set(run.runId, run)
+      if (run.deadline !== undefined) deadlines.add(run.runId, run.deadline, run)
       return run
     }
 
@@ -183,24 +203,49 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       owned.delete(run.runId)
       ready.delete(run)
       blocked.delete(run.runId)
+      deadlines.cancel(run.runId)
+      held.cancel(run.runId)
       tasks.cancelRun(run.runId)
+    }
+
+    /** Lets a run rest whose steps fail, so that it does not take all the worker's time. */
+    const hold = (run: Owned, millis: number): void => {
+      run.heldUntil = clock.unsafeCurrentTimeMillis() + millis
+      held.add(run.runId, run.heldUntil, run)
     }
 
     const deliver = (runId: string, arrival: Unplaced<Arrival>): void => {
       const run = owned.get(runId)
       if (run === undefined) return
       // No turn will consume it soon, so it goes to the journal alone.
-      if (run.state === "blocked") append(run, [arrival])
+      if (run.state === "blocked") keep(run, arrival)
       else {
         run.inbox.push(arrival)
         wake(run)
       }
     }
 
+    /** Writes an arrival that no turn will consume soon. */
+    const keep = (run: Owned, arrival: Unplaced<Arrival>): void => {
+      if (arrival._tag !== "ActivityCompleted" && arrival._tag !== "ActivityFailed") return append(run, [arrival])
+      // Somebody else may have ended it before.
+      const report: Entry = {
+        _tag: "Report",
+        runId: run.runId,
+        attempt: undefined,
+        worker: undefined,
+        event: arrival
+      }
+      writes.commit(run.runId, report, () => {})
+    }
+
     /** Takes note of what somebody in this process has written to a run, in the order of the run's events. */
     const take = (run: Owned, event: Posted): void => {
       if (event.seq <= run.known) return
       follow(run, event.seq, 1)
+      if (event._tag === "ActivityCompleted" || event._tag === "ActivityFailed") {
+        run.inbox = run.inbox.filter((arrival) => !("target" in arrival) || arrival.target !== event.target)
+      }
       if (run.execution !== undefined && isArrival(event)) run.placed = [...run.placed, event]
       wake(run)
     }
@@ -215,7 +260,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       run.inbox = []
       run.placed = []
       note(run, error.message)
-      if (arrivals.length > 0) append(run, arrivals)
+      for (const arrival of arrivals) keep(run, arrival)
     }
 
     const unblock = (run: Owned): void => {
@@ -248,6 +293,12 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     const load = (run: Owned, program: Program): void => {
       run.state = "loading"
+      if (loading >= options.replayConcurrency) loads.add([run, program])
+      else read(run, program)
+    }
+
+    const read = (run: Owned, program: Program): void => {
+      loading++
       fork(
         store.history(run.runId).pipe(
           Effect.tapError((error) =>
@@ -258,31 +309,42 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
             onFailure: () => {},
             onSuccess: (history) =>
               contained(run, () => {
-                if (owned.get(run.runId) !== run) return
-                run.state = "idle"
-                // The code has been replaced in the meantime.
-                if (programs.get(run.workflow) !== program) return wake(run)
-                const execution = newExecution(run, program)
-                run.placed = replay(execution, history)
-                run.known = history.length
-                run.outdated = false
-                const posted = run.posted
-                run.posted = []
-                for (const event of posted) take(run, event)
-                if (execution.fault !== undefined) block(run, execution.fault)
-                else {
-                  if (run.blocked) unblock(run)
-                  if (run.placed.length + run.inbox.length > 0) wake(run)
-                }
+                if (owned.get(run.runId) === run) restore(run, program, history)
               })
-          })
+          }),
+          Effect.ensuring(Effect.sync(() => {
+            loading--
+            const [first] = loads
+            if (first === undefined) return
+            loads.delete(first)
+            read(...first)
+          }))
         )
       )
     }
 
+    const restore = (run: Owned, program: Program, history: ReadonlyArray<Event>): void => {
+      run.state = "idle"
+      // The code has been replaced in the meantime.
+      if (programs.get(run.workflow) !== program) return wake(run)
+      const execution = newExecution(run, program)
+      run.placed = replay(execution, history)
+      run.known = history.length
+      run.outdated = false
+      // What somebody else has ended meanwhile is not to be ended again.
+      const ended = new Set(run.placed.map((arrival) => "target" in arrival ? arrival.target : undefined))
+      run.inbox = run.inbox.filter((arrival) => !("target" in arrival) || !ended.has(arrival.target))
+      const { posted } = run
+      run.posted = []
+      for (const event of posted) take(run, event)
+      if (execution.fault !== undefined) return block(run, execution.fault)
+      if (run.blocked) unblock(run)
+      if (run.placed.length + run.inbox.length > 0) wake(run)
+    }
+
     const takeTurn = (run: Owned, now: number): void => {
       const program = programs.get(run.workflow)
-      if (run.state !== "idle" || program === undefined) return
+      if (run.state !== "idle" || program === undefined || run.heldUntil > now) return
       if (run.outdated) unload(run)
       const { execution } = run
       if (execution === undefined) return load(run, program)
@@ -295,6 +357,10 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       run.carried = arrivals
       run.state = "committing"
       const next = execution.closed?.outcome === "Continued" ? nextRun(execution, execution.closed) : undefined
+      const children = commands.filter((command) => command._tag === "ChildScheduled").map(() => ({
+        runId: newRunId(execution.now),
+        worker: undefined
+      }))
       const turn = { _tag: "TurnTaken" as const, at: execution.now, upTo: run.known, carried: arrivals.length }
       append(
         run,
@@ -308,24 +374,16 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
             if (owned.get(run.runId) !== run) return
             run.state = "idle"
             show(execution.takePrints())
-            if (execution.closed !== undefined) {
-              giveUp(run)
-              if (next !== undefined) {
-                begin(
-                  { ...run, ...next, startedAt: next.at, epoch: 1, due: true, blocked: false },
-                  firstEvents(run.runId, next)
-                )
-              }
-              return
-            }
-            dispatch(run, execution, commands)
+            run.failures = 0
+            if (execution.closed !== undefined) return giveUp(run)
+            dispatch(run, commands)
             // Its code has been replaced.
             if (programs.get(run.workflow) !== program) unload(run)
             if (execution.fault !== undefined) block(run, execution.fault)
             else if (run.outdated || run.placed.length + run.inbox.length > 0) wake(run)
             else rest(run)
           }),
-        next
+        { next, children }
       )
     }
 
@@ -338,18 +396,24 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       wake(run)
     }
 
+    const newRunId = (at: number): string => Runtime.runSync(runtime)(makeRunId(at))
+
     const nextRun = (execution: Execution, { payload }: Unplaced<RunClosed>): NextRun => ({
-      runId: Runtime.runSync(runtime)(makeRunId(execution.now)),
-      at: execution.now,
-      payload,
+      runId: newRunId(execution.now),
+      started: {
+        ...execution.started!,
+        at: execution.now,
+        previous: execution.info.runId,
+        first: execution.info.firstRunId,
+        payload
+      },
       posted: execution.unread
     })
 
-    const begin = (started: OwnedRun, events: ReadonlyArray<Unplaced<Event>>): void => {
+    const begin = (started: OwnedRun, events: ReadonlyArray<Event>): void => {
       const run = own(started)
-      const placed = place(events, { lastSeq: 0, dueSeq: 0 })
-      run.known = placed.lastSeq
-      run.placed = placed.events.filter(isArrival)
+      run.known = events.length
+      run.placed = events.filter(isArrival)
       const program = programs.get(run.workflow)
       if (program !== undefined) newExecution(run, program)
       wake(run)
@@ -368,6 +432,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     /** Keeps the number of runs in memory bounded. */
     const rest = (run: Owned): void => {
+      if (options.alwaysReplay) return unload(run)
       resident.delete(run)
       resident.add(run)
       for (const oldest of resident) {
@@ -377,6 +442,18 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     }
 
     // --- what commands do
+
+    /** Runs to be read, while as many as may be are being read. */
+    const loads = new Set<readonly [Owned, Program]>()
+    let loading = 0
+
+    const deadlines = yield* DueQueue.make<Owned>((run, at) =>
+      append(run, [{ _tag: "RunTimedOut", at }], () => {
+        if (owned.get(run.runId) === run) giveUp(run)
+      })
+    )
+
+    const held = yield* DueQueue.make<Owned>(wake)
 
     const timers = yield* DueQueue.make<{ readonly runId: string; readonly command: number }>(
       ({ command, runId }, at) => deliver(runId, { _tag: "TimerFired", target: command, at })
@@ -395,12 +472,12 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     const timerKey = (runId: string, command: number) => `${runId}/${command}`
 
-    const dispatch = (run: Owned, execution: Execution, commands: ReadonlyArray<Unplaced<Command>>): void => {
+    const dispatch = (run: Owned, commands: ReadonlyArray<Unplaced<Command>>): void => {
       const abandoned = new Set(commands.map((command) => "target" in command ? command.target : undefined))
       for (const command of commands) {
         switch (command._tag) {
           case "ActivityScheduled":
-            if (!abandoned.has(command.command)) tasks.start({ run: execution.info, scheduled: command, attempt: 1 })
+            if (!abandoned.has(command.command)) tasks.start({ run, scheduled: command, attempt: 1 })
             break
           case "ActivityCancelled":
             tasks.cancel(run.runId, command.target)
@@ -453,12 +530,13 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
           timers.add(timerKey(runId, command), fireAt, { runId, command })
         }
       },
-      begin: (run, payload) => begin(run, [{ _tag: "RunStarted", at: run.startedAt, payload }]),
+      begin,
       onPosted: (runId, event) => {
         const run = owned.get(runId)
         if (run === undefined) return
-        if (event._tag === "RunTerminated") giveUp(run)
-        else if (run.state === "loading") run.posted.push(event)
+        if (event._tag === "RunTerminated") return giveUp(run)
+        if (event._tag === "ActivityCompleted" || event._tag === "ActivityFailed") tasks.cancel(runId, event.target)
+        if (run.state === "loading") run.posted.push(event)
         else if (run.state !== "blocked") contained(run, () => take(run, event))
       },
       onProgram: (workflow) => {

@@ -1,51 +1,119 @@
 /**
- * Everything that the appends of one transaction change, gathered over its entries and written statement by statement.
+ * Everything that one transaction changes, gathered over its entries and written statement by statement.
  */
 import type { Connection } from "@effect/sql/SqlConnection"
 import * as Effect from "effect/Effect"
-import type { Event } from "../Event.js"
+import type { Closing, Event, Status } from "../Event.js"
 import type { Position } from "./place.js"
 import { rowOf } from "./sqlRow.js"
 import { execute, overRows, overValues, type Row } from "./sqlStatement.js"
 
-/** Where a run stands after the appends of a transaction. */
-export interface Moved {
+/** A run while a transaction changes it. */
+export interface RunState {
   readonly id: number
+  readonly runId: string
+  readonly workflowId: string
+  readonly workflow: string
+  readonly startedAt: number
+  readonly deadline: number | undefined
+  readonly owner: string | undefined
+  readonly epoch: number
+  deaths: number
+  status: Status
+  blocked: string | undefined
   position: Position
-  closedSeq: number | null
+  closedSeq: number | undefined
+  /** The event at `closedSeq`, where it has been read. */
+  closed: Closing | undefined
+}
+
+/** A run that another one has asked for. */
+export interface LinkState {
+  /** Absent: not in the table yet. */
+  readonly id: number | undefined
+  child: number
+  parent: number
+  command: number | undefined
+  readonly parentClose: "terminate" | "cancel" | "abandon"
 }
 
 export class Changes {
-  private readonly blocked: Array<Row> = []
-  private readonly moved = new Set<Moved>()
+  private readonly begun = new Set<RunState>()
+  private readonly moved = new Set<RunState>()
+  private readonly restated = new Set<RunState>()
+  private readonly closing = new Set<RunState>()
+  private readonly blocked = new Set<RunState>()
   private readonly events: Array<Row> = []
   private readonly activities = new Map<string, Row>()
-  private readonly attempts: Array<Row> = []
+  private readonly updates: Array<readonly [text: string, values: Row]> = []
   private readonly endedActivities: Array<Row> = []
   private readonly timers = new Map<string, Row>()
   private readonly endedTimers: Array<Row> = []
   private readonly signals: Array<Row> = []
+  private readonly links = new Set<LinkState>()
+  private readonly movedLinks = new Set<LinkState>()
+  private readonly endedLinks: Array<number> = []
 
-  block(run: number, reason: string | undefined): void {
-    this.blocked.push([reason ?? null, run])
+  begin(run: RunState): void {
+    this.begun.add(run)
   }
 
-  signal(run: number, id: string): void {
-    this.signals.push([run, id])
+  move(run: RunState): void {
+    if (!this.begun.has(run)) this.moved.add(run)
   }
 
-  move(run: Moved): void {
-    this.moved.add(run)
+  restate(run: RunState): void {
+    if (!this.begun.has(run)) this.restated.add(run)
+  }
+
+  close(run: RunState): void {
+    this.closing.add(run)
+  }
+
+  block(run: RunState): void {
+    this.blocked.add(run)
+  }
+
+  link(link: LinkState): void {
+    this.links.add(link)
+  }
+
+  moveLink(link: LinkState): void {
+    if (link.id !== undefined) this.movedLinks.add(link)
+  }
+
+  unlink(link: LinkState): void {
+    this.links.delete(link)
+    if (link.id !== undefined) this.endedLinks.push(link.id)
+  }
+
+  beat(
+    run: number,
+    command: number,
+    attempt: number,
+    beat: { readonly at: number; readonly outside: boolean; readonly details: string | undefined }
+  ): void {
+    this.updates.push([
+      `UPDATE holdfast_activities SET beat_at = ?, outside = max(outside, ?), started_at = coalesce(started_at, ?),
+         details = coalesce(?, details) WHERE run = ? AND command = ? AND attempt = ?`,
+      [beat.at, beat.outside ? 1 : 0, beat.outside ? beat.at : null, beat.details ?? null, run, command, attempt]
+    ])
   }
 
   index(run: number, event: Event): void {
     this.events.push(rowOf(run, event))
     switch (event._tag) {
-      case "ActivityScheduled":
-        this.activities.set(`${run}/${event.command}`, [run, event.command, event.seq, 1, 0])
+      case "ActivityScheduled": {
+        const { activity, at, command, queue, seq } = event
+        this.activities.set(`${run}/${command}`, [run, command, seq, activity, queue ?? null, at])
         break
+      }
       case "AttemptFailed":
-        this.attempts.push([event.attempt + 1, event.retryAt, run, event.target])
+        this.updates.push([
+          `UPDATE holdfast_activities SET attempt = ?, not_before = ?, worker = NULL, started_at = NULL, outside = 0,
+             beat_at = NULL WHERE run = ? AND command = ?`,
+          [event.attempt + 1, event.retryAt, run, event.target]
+        ])
         break
       case "ActivityCancelled":
       case "ActivityCompleted":
@@ -60,48 +128,96 @@ export class Changes {
       case "TimerFired":
         if (!this.timers.delete(`${run}/${event.target}`)) this.endedTimers.push([run, event.target])
         break
+      case "SignalReceived":
+        if (event.id !== undefined) this.signals.push([run, event.id])
+        break
     }
   }
 
   readonly write = Effect.fnUntraced(function*(this: Changes, connection: Connection) {
-    const moved = [...this.moved]
-    const closing = moved.filter((run) => run.closedSeq !== null)
-    const closed = closing.map((run) => run.id)
+    const closing = [...this.closing]
+    const closed = closing.map(({ id }) => id)
     yield* insertEvents(connection, this.events)
     yield* insertActivities(connection, [...this.activities.values()])
     yield* insertTimers(connection, [...this.timers.values()])
     yield* insertSignals(connection, this.signals)
-    for (const attempt of this.attempts) {
-      yield* execute(
-        connection,
-        "UPDATE holdfast_activities SET attempt = ?, not_before = ? WHERE run = ? AND command = ?",
-        attempt
-      )
-    }
+    for (const [text, values] of this.updates) yield* execute(connection, text, values)
     yield* deleteActivities(connection, this.endedActivities)
     yield* deleteTimers(connection, this.endedTimers)
     yield* deleteActivitiesOf(connection, closed)
     yield* deleteTimersOf(connection, closed)
     yield* deleteSignalsOf(connection, closed)
-    yield* moveRuns(connection, moved.map(({ id, position }) => [id, position.lastSeq, position.dueSeq]))
-    yield* closeRuns(connection, closing.map(({ closedSeq, id }) => [id, closedSeq]))
-    for (const row of this.blocked) {
-      yield* execute(connection, "UPDATE holdfast_runs SET blocked = ? WHERE id = ?", row)
+    yield* moveRuns(
+      connection,
+      [...this.moved].map(({ id, position, deaths }) => [id, position.lastSeq, position.dueSeq, deaths])
+    )
+    yield* restateRuns(
+      connection,
+      [...this.restated].filter((run) => !this.closing.has(run)).map(({ id, status }) => [id, status])
+    )
+    yield* closeRuns(
+      connection,
+      closing.filter((run) => !this.begun.has(run)).map(({ closedSeq, id, status }) => [id, closedSeq ?? null, status])
+    )
+    // After the runs that they go on from have closed: a workflow id has one open run.
+    yield* insertRuns(connection, [...this.begun].map(insertedRow))
+    for (const { blocked, id } of this.blocked) {
+      yield* execute(connection, "UPDATE holdfast_runs SET blocked = ? WHERE id = ?", [blocked ?? null, id])
     }
+    yield* deleteLinks(connection, this.endedLinks)
+    for (const { child, command, id, parent } of this.movedLinks) {
+      yield* execute(connection, "UPDATE holdfast_children SET child = ?, parent = ?, command = ? WHERE id = ?", [
+        child,
+        parent,
+        command ?? null,
+        id!
+      ])
+    }
+    yield* insertLinks(
+      connection,
+      [...this.links].map(({ child, command, parent, parentClose }) => [child, parent, command ?? null, parentClose])
+    )
   })
 }
 
-export const insertEvents = overRows(
+const insertedRow = (run: RunState): Row => [
+  run.id,
+  run.runId,
+  run.workflowId,
+  run.workflow,
+  run.startedAt,
+  run.deadline ?? null,
+  run.position.lastSeq,
+  run.position.dueSeq,
+  run.owner ?? null,
+  run.epoch,
+  run.deaths,
+  run.status,
+  run.closedSeq ?? null
+]
+
+const insertRuns = overRows(
+  13,
+  (rows) =>
+    `INSERT INTO holdfast_runs (id, run_id, workflow_id, workflow, started_at, deadline, last_seq, due_seq, owner, epoch,
+       deaths, status, closed_seq) VALUES ${rows}`
+)
+const insertEvents = overRows(
   5,
   (rows) => `INSERT INTO holdfast_events (run, seq, kind, body, payload) VALUES ${rows}`
 )
 const insertActivities = overRows(
-  5,
-  (rows) => `INSERT INTO holdfast_activities (run, command, seq, attempt, not_before) VALUES ${rows}`
+  6,
+  (rows) => `INSERT INTO holdfast_activities (run, command, seq, activity, queue, scheduled_at) VALUES ${rows}`
 )
 const insertTimers = overRows(3, (rows) => `INSERT INTO holdfast_timers (run, command, fire_at) VALUES ${rows}`)
 
 const insertSignals = overRows(2, (rows) => `INSERT INTO holdfast_signals (run, id) VALUES ${rows}`)
+
+const insertLinks = overRows(
+  4,
+  (rows) => `INSERT INTO holdfast_children (child, parent, command, parent_close) VALUES ${rows}`
+)
 
 const deleteActivities = overRows(
   2,
@@ -110,22 +226,28 @@ const deleteActivities = overRows(
 const deleteTimers = overRows(2, (rows) => `DELETE FROM holdfast_timers WHERE (run, command) IN (VALUES ${rows})`)
 const deleteActivitiesOf = overValues((runs) => `DELETE FROM holdfast_activities WHERE run IN (VALUES ${runs})`)
 const deleteTimersOf = overValues((runs) => `DELETE FROM holdfast_timers WHERE run IN (VALUES ${runs})`)
-
 const deleteSignalsOf = overValues((runs) => `DELETE FROM holdfast_signals WHERE run IN (VALUES ${runs})`)
+const deleteLinks = overValues((ids) => `DELETE FROM holdfast_children WHERE id IN (VALUES ${ids})`)
 
 const moveRuns = overRows(
-  3,
+  4,
   (rows) =>
-    `WITH moved (id, last_seq, due_seq) AS (VALUES ${rows})
-     UPDATE holdfast_runs SET last_seq = moved.last_seq, due_seq = moved.due_seq
+    `WITH moved (id, last_seq, due_seq, deaths) AS (VALUES ${rows})
+     UPDATE holdfast_runs SET last_seq = moved.last_seq, due_seq = moved.due_seq, deaths = moved.deaths
      FROM moved WHERE holdfast_runs.id = moved.id`
 )
 
-// Apart from the above: an update that names this column rewrites the indexes of open runs, changed or not.
-const closeRuns = overRows(
+// Apart from the above: an update that names these columns rewrites the indexes with them, changed or not.
+const restateRuns = overRows(
   2,
   (rows) =>
-    `WITH closing (id, closed_seq) AS (VALUES ${rows})
-     UPDATE holdfast_runs SET closed_seq = closing.closed_seq
+    `WITH restated (id, status) AS (VALUES ${rows})
+     UPDATE holdfast_runs SET status = restated.status FROM restated WHERE holdfast_runs.id = restated.id`
+)
+const closeRuns = overRows(
+  3,
+  (rows) =>
+    `WITH closing (id, closed_seq, status) AS (VALUES ${rows})
+     UPDATE holdfast_runs SET closed_seq = closing.closed_seq, status = closing.status
      FROM closing WHERE holdfast_runs.id = closing.id`
 )

@@ -17,10 +17,14 @@ const createTables = Effect.gen(function*() {
       workflow_id TEXT NOT NULL,
       workflow TEXT NOT NULL,
       started_at INTEGER NOT NULL,
+      deadline INTEGER,
       last_seq INTEGER NOT NULL,
       due_seq INTEGER NOT NULL,
       owner TEXT,
       epoch INTEGER NOT NULL,
+      deaths INTEGER NOT NULL,
+      rests_until INTEGER NOT NULL DEFAULT 0,
+      status TEXT NOT NULL,
       closed_seq INTEGER,
       blocked TEXT
     )`
@@ -28,6 +32,10 @@ const createTables = Effect.gen(function*() {
   yield* sql`CREATE UNIQUE INDEX holdfast_runs_open_id ON holdfast_runs (workflow_id) WHERE closed_seq IS NULL`
   yield* sql`CREATE INDEX holdfast_runs_open_owner ON holdfast_runs (owner, workflow) WHERE closed_seq IS NULL`
   yield* sql`CREATE INDEX holdfast_runs_due ON holdfast_runs (owner) WHERE due_seq > 0 AND closed_seq IS NULL`
+  // One for each way to list, all in the order of a list.
+  yield* sql`CREATE INDEX holdfast_runs_started ON holdfast_runs (started_at, workflow_id, run_id)`
+  yield* sql`CREATE INDEX holdfast_runs_workflow ON holdfast_runs (workflow, started_at, workflow_id, run_id)`
+  yield* sql`CREATE INDEX holdfast_runs_status ON holdfast_runs (status, started_at, workflow_id, run_id)`
   yield* sql`
     CREATE TABLE holdfast_events (
       id INTEGER PRIMARY KEY,
@@ -43,10 +51,22 @@ const createTables = Effect.gen(function*() {
       run INTEGER NOT NULL,
       command INTEGER NOT NULL,
       seq INTEGER NOT NULL,
-      attempt INTEGER NOT NULL,
-      not_before INTEGER NOT NULL,
+      activity TEXT NOT NULL,
+      queue TEXT,
+      scheduled_at INTEGER NOT NULL,
+      attempt INTEGER NOT NULL DEFAULT 1,
+      not_before INTEGER NOT NULL DEFAULT 0,
+      worker TEXT,
+      started_at INTEGER,
+      outside INTEGER NOT NULL DEFAULT 0,
+      beat_at INTEGER,
+      details TEXT,
       PRIMARY KEY (run, command)
     ) WITHOUT ROWID`
+  yield* sql`
+    CREATE INDEX holdfast_activities_queue ON holdfast_activities (queue, scheduled_at, run, command)
+    WHERE queue IS NOT NULL`
+  yield* sql`CREATE INDEX holdfast_activities_worker ON holdfast_activities (worker) WHERE worker IS NOT NULL`
   yield* sql`
     CREATE TABLE holdfast_timers (
       run INTEGER NOT NULL,
@@ -54,6 +74,16 @@ const createTables = Effect.gen(function*() {
       fire_at INTEGER NOT NULL,
       PRIMARY KEY (run, command)
     ) WITHOUT ROWID`
+  yield* sql`
+    CREATE TABLE holdfast_children (
+      id INTEGER PRIMARY KEY,
+      child INTEGER NOT NULL,
+      parent INTEGER NOT NULL,
+      command INTEGER,
+      parent_close TEXT NOT NULL
+    )`
+  yield* sql`CREATE INDEX holdfast_children_child ON holdfast_children (child)`
+  yield* sql`CREATE INDEX holdfast_children_parent ON holdfast_children (parent, command)`
   yield* sql`
     CREATE TABLE holdfast_signals (
       run INTEGER NOT NULL,

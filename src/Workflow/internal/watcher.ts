@@ -12,12 +12,13 @@ import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import { type Closing, type Event, isClosing } from "../Event.js"
-import type { Entry, JournalStore, LocalWorker, Receipt } from "../Journal.js"
+import type { Entry, JournalStore, LocalWorker, News, Receipt } from "../Journal.js"
 import type { JournalError } from "../WorkflowError.js"
 import { SharedClock } from "./sharedClock.js"
 
 export interface Watcher {
   readonly onWritten: (entry: Entry, receipt: Receipt) => void
+  readonly onNews: (news: News) => void
   readonly localWorkerFor: (workflow: string) => string | undefined
   readonly awaitClosed: (runId: string) => Effect.Effect<Closing, JournalError>
   readonly attach: (worker: LocalWorker) => Effect.Effect<void, never, Scope.Scope>
@@ -49,6 +50,15 @@ export const watcher = (
         for (const record of records) if (record.closed !== undefined) wake(record.runId, record.closed)
       })
 
+    const onNews = (news: News): void => {
+      for (const worker of workers) {
+        if (worker.worker !== news.owner) continue
+        if (news._tag === "Begun") worker.onBegun(news.run, news.events)
+        else worker.onPosted(news.runId, news.event)
+      }
+      if (news._tag === "Posted" && isClosing(news.event)) wake(news.runId, news.event)
+    }
+
     let seen: number | undefined
     const poll = Effect.gen(function*() {
       const version = yield* store.version
@@ -78,27 +88,17 @@ export const watcher = (
 
     return {
       onWritten: (entry, receipt) => {
-        if (receipt._tag === "Started" && receipt.created && entry._tag === "Start") {
-          for (const worker of workers) {
-            if (worker.worker === entry.worker) {
-              const { runId, startedAt, workflow, workflowId } = receipt.record
-              worker.onStarted(
-                { runId, workflowId, workflow, startedAt, epoch: 1, due: true, blocked: false },
-                entry.payload
-              )
-            }
-          }
-        }
+        if ("news" in receipt) { for (const news of receipt.news) onNews(news) }
         if (entry._tag === "Append" && receipt._tag === "Appended") {
           const last = { ...entry.events.at(-1), seq: receipt.lastSeq } as Event
           if (isClosing(last)) wake(entry.runId, last)
-        }
-        if (receipt._tag === "Posted") {
-          const { event, owner, runId } = receipt
-          for (const worker of workers) if (worker.worker === owner) worker.onPosted(runId, event)
-          if (isClosing(event)) wake(runId, event)
+          for (const event of entry.events) {
+            if (event._tag !== "ActivityScheduled" || event.queue === undefined) continue
+            for (const worker of workers) worker.onQueued(event.queue)
+          }
         }
       },
+      onNews,
       localWorkerFor: (workflow) => {
         for (const worker of workers) if (worker.takes(workflow)) return worker.worker
         return undefined

@@ -52,16 +52,30 @@ export const worker = (
     )
     const runs = yield* makeRuns({ ...settings, journal, workerId, programs })
 
+    // Runs that may be what kills their owners are taken one first, then two, four, and so on, so that those which are
+    // not are cleared.
+    let suspects = 1
     const claim = Effect.suspend(() => {
       claimNeeded.unsafeClose()
       return store.claim({
         worker: workerId,
         workflows: [...programs.keys()],
         now: shared.unsafeCurrentTimeMillis(),
-        leaseUntil: leaseUntil()
+        leaseUntil: leaseUntil(),
+        suspects
       })
     }).pipe(
-      Effect.map(runs.take),
+      Effect.tap((claimed) => {
+        runs.take(claimed)
+        if (!claimed.moreSuspects) {
+          suspects = 1
+          return Effect.void
+        }
+        suspects *= 2
+        return Effect.forkScoped(
+          Effect.zipRight(shared.sleep(Duration.millis(250)), Effect.sync(() => claimNeeded.unsafeOpen()))
+        )
+      }),
       Effect.catchAll((error) =>
         Effect.logWarning("holdfast: claiming runs failed, and is tried again", Cause.fail(error)).pipe(
           Effect.zipRight(shared.sleep(Duration.seconds(1))),
@@ -89,7 +103,8 @@ export const worker = (
     yield* journal.attach({
       worker: workerId,
       takes: (workflow) => programs.has(workflow),
-      onStarted: runs.begin,
+      onBegun: runs.begin,
+      onQueued: () => {},
       onPosted: runs.onPosted,
       onForeignWrite: () => claimNeeded.unsafeOpen()
     })
@@ -125,6 +140,8 @@ const read = (options: Options) => {
     residentRuns: integer("residentRuns", options.residentRuns ?? 5_000, 1),
     gracePeriod: Duration.millis(duration("gracePeriod", options.gracePeriod ?? "5 seconds")),
     lease: positiveDuration("lease", options.lease ?? "10 seconds"),
+    alwaysReplay: options.alwaysReplay ?? false,
+    replayConcurrency: integer("replayConcurrency", options.replayConcurrency ?? 16, 1),
     opBudget: integer("opBudget", options.opBudget ?? 1_000_000, 1),
     strictness: strictness === "payload" || strictness === "name"
       ? strictness
