@@ -386,7 +386,7 @@ export const memoryStore = (): JournalStore => {
   }
 
   const closed = (stored: Stored, closing: Closing, next: Stored | undefined, news: Array<News>): void => {
-    for (const link of [...links]) {
+    for (const link of links) {
       if (link.child !== stored) continue
       if (next !== undefined) link.child = next
       else {
@@ -394,7 +394,7 @@ export const memoryStore = (): JournalStore => {
         if (link.command !== undefined) tell(link.parent, childClosed(link.command, stored.run.runId, closing), news)
       }
     }
-    for (const link of [...links]) {
+    for (const link of links) {
       if (link.parent !== stored) continue
       if (next !== undefined) {
         link.parent = next
