@@ -76,7 +76,7 @@ export interface RunService {
    *
    * @internal
    */
-  readonly record: (label: string, compute: () => string | null) => string | null
+  readonly record: (label: string, compute: () => string | null, origin?: Error | undefined) => string | null
   /**
    * The time of the current turn, in milliseconds since the epoch.
    *

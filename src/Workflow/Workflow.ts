@@ -21,6 +21,7 @@ import { reader } from "../InvalidOptions.js"
 import { Engine } from "./Engine.js"
 import type { Closing } from "./Event.js"
 import type { Outcome, Program } from "./internal/execution.js"
+import { originInReplay } from "./internal/guards.js"
 import * as jsonCodec from "./internal/jsonCodec.js"
 import { type Cancellation, Run, type RunInfo } from "./Run.js"
 import { ActivityError, RunFailed } from "./WorkflowError.js"
@@ -199,6 +200,7 @@ export const make = <
         Effect.flatMap(Engine, (engine) =>
           engine.addWorkflow({
             name,
+            exitOf: self.exitOf,
             // The type of `body` has made sure that it requires nothing else.
             program: self.program(
               body as (payload: Payload) => Effect.Effect<Success, Error | ActivityError, Run | Scope.Scope>
@@ -317,13 +319,14 @@ export const sideEffect = <A, I>(
   schema: Schema.Schema<A, I>,
   compute: () => A
 ): Effect.Effect<A, never, Run> => {
+  const origin = originInReplay()
   const codec = jsonCodec.make(schema as Schema.Schema<A, unknown>)
   const orDie = <B>(either: Either.Either<B, string>): B =>
     Either.getOrThrowWith(
       either,
       (problem) => new Error(`side effect ${label} gave a value that does not fit its schema: ${problem}`)
     )
-  return Effect.map(Run, (run) => orDie(codec.decode(run.record(label, () => orDie(codec.encode(compute()))))))
+  return Effect.map(Run, (run) => orDie(codec.decode(run.record(label, () => orDie(codec.encode(compute())), origin))))
 }
 
 /** How `continueAsNew` leaves the body: no error of its own, so that nothing but the end of the run takes it. */

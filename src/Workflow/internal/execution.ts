@@ -75,6 +75,8 @@ export class Execution implements RunService, guards.Host {
   turns = 0
   /** The command that closed it. */
   closed: Unplaced<RunClosed> | undefined
+  /** What its code ended with, also where the history holds something else. */
+  ended: Unplaced<RunClosed> | undefined
   fault: NondeterminismError | undefined
 
   private readonly scheduler: RunScheduler
@@ -88,6 +90,8 @@ export class Execution implements RunService, guards.Host {
   private issued: Array<Unplaced<Command>> = []
   private prints: Array<Print> = []
   private recorded: ReadonlyArray<Unplaced<Command>> | undefined
+  /** Where each fiber last asked for something; only while it replays. */
+  private origins: WeakMap<object, Error> | undefined
 
   constructor(private readonly options: ExecutionOptions) {
     this.info = options.info
@@ -120,6 +124,7 @@ export class Execution implements RunService, guards.Host {
     this.issued = []
     this.prints = []
     this.recorded = recorded
+    if (recorded === undefined) this.origins = undefined
     let delivered = 0
     guards.guarded(this, () =>
       this.scheduler.drain(
@@ -135,14 +140,16 @@ export class Execution implements RunService, guards.Host {
       this.fail({
         reason: "Mismatch",
         expected: describe(recorded[this.issued.length]!),
-        actual: "no further command"
+        actual: "no further command",
+        fiber: undefined
       })
     }
     if (this.fault === undefined && this.closed === undefined && !this.isWaiting()) {
       this.fail({
         reason: "Stuck",
         expected: "a wait for an activity, for time or for a signal",
-        actual: "its fibers wait for a promise, for a callback, or for each other"
+        actual: "its fibers wait for a promise, for a callback, or for each other",
+        fiber: undefined
       })
     }
     return this.issued
@@ -176,14 +183,14 @@ export class Execution implements RunService, guards.Host {
     })
   }
 
-  record(label: string, compute: () => string | null): string | null {
+  record(label: string, compute: () => string | null, origin?: Error): string | null {
     const expected = this.recorded?.[this.issued.length]
     const payload = this.recorded === undefined
       ? guards.unguarded(compute)
       : expected?._tag === "SideEffectRecorded"
       ? expected.payload
       : null
-    this.issue({ _tag: "SideEffectRecorded", label, payload })
+    this.issue({ _tag: "SideEffectRecorded", label, payload }, origin)
     return payload
   }
 
@@ -307,20 +314,38 @@ export class Execution implements RunService, guards.Host {
 
   private issue(draft: Draft, origin?: Error): number {
     const command = { ...draft, command: ++this.commands } as Unplaced<Command>
+    if (command._tag === "RunClosed") this.ended = command
     const expected = this.recorded?.[this.issued.length]
     if (this.recorded !== undefined && (expected === undefined || !this.same(expected, command))) {
       this.fail({
         reason: "Mismatch",
         expected: expected === undefined ? "no further command in this turn" : describe(expected),
         actual: describe(command),
-        source: origin === undefined ? undefined : userFrame(origin)
+        source: this.sourceOf(origin)
       })
     }
+    if (origin !== undefined) this.follow(origin)
     if (this.fault === undefined) {
       this.issued.push(command)
       if (command._tag === "RunClosed") this.closed = command
     }
     return command.command
+  }
+
+  private follow(origin: Error): void {
+    const asking = Fiber.getCurrentFiber()
+    if (this.recorded !== undefined && Option.isSome(asking)) {
+      this.origins ??= new WeakMap()
+      this.origins.set(asking.value, origin)
+    }
+  }
+
+  /** What Effect itself asks for, such as a timer, has no place of its own: it is after the last one of its fiber. */
+  private sourceOf(origin: Error | undefined): string | undefined {
+    if (origin !== undefined) return userFrame(origin)
+    const before = Option.flatMapNullable(Fiber.getCurrentFiber(), (fiber) => this.origins?.get(fiber))
+    const frame = Option.isSome(before) ? userFrame(before.value) : undefined
+    return frame === undefined ? undefined : `after ${frame}`
   }
 
   private same(recorded: Unplaced<Command>, issued: Unplaced<Command>): boolean {
