@@ -336,7 +336,12 @@ describe("a replay", () => {
       const history = first(yield* recordedHistory, 4)
       const { difference, newCommands } = yield* Replay.history(
         Order,
-        () => Effect.zipRight(Reserve.execute("book"), Effect.sync(() => String(fetch("http://127.0.0.1:1")))),
+        () =>
+          Reserve.execute("book").pipe(
+            Effect.zipRight(Effect.fork(Reserve.execute("stamp"))),
+            Effect.zipRight(Effect.yieldNow()),
+            Effect.zipRight(Effect.sync(() => String(fetch("http://127.0.0.1:1"))))
+          ),
         history
       )
       assert.deepInclude(difference, { reason: "Forbidden", turn: 2 })
@@ -488,6 +493,11 @@ describe("a replay", () => {
       const { difference, newCommands, outcome, recorded } = yield* Replay.history(Order, original, history)
       assert.deepStrictEqual([difference, newCommands, outcome], [undefined, [], undefined])
       assert.match(String(recorded), /"Terminated"/)
+      // What had arrived by then is not taken any more.
+      const terminated = and(first(yield* recordedHistory, 4), { _tag: "RunTerminated", at: 5_000, reason: "by hand" })
+      const result = yield* Replay.history(Order, original, terminated)
+      assert.deepStrictEqual(kinds(result.arrivals), ["ActivityCompleted"])
+      assert.deepStrictEqual([result.difference, result.newCommands, result.outcome], [undefined, [], undefined])
     }))
 
   it("of what random programs lived, through JSON, twice, gives the code's own outcome and finds a mutation (D7.10, D7.5, T74)", () => {
@@ -590,7 +600,9 @@ describe("a history as text", () => {
     Effect.gen(function*() {
       const value = JSON.parse(History.toJson(yield* recordedHistory))
       change(value)
-      return yield* Effect.flip(History.fromJson(JSON.stringify(value)))
+      return yield* Effect.flip(History.fromJson(JSON.stringify(value))).pipe(
+        Effect.mapError(() => new Error("it was taken for a history"))
+      )
     })
 
   it.effect("is what it was, one event on each line (D7.10)", () =>
