@@ -19,7 +19,7 @@ import { join } from "node:path"
 
 const steps = Number(process.argv[3] ?? 100_000)
 const atOnce = 10_000
-const warm = 5_000
+const warm = 20_000
 const ends = 1_000
 const slice = 100
 

@@ -56,6 +56,7 @@ const histories = Effect.flatMap(Path.Path, (path) => path.fromFileUrl(new URL("
 // The layers that an engine would run, on Replay.layer instead of Engine.layer.
 const verified = (body: Body) =>
   Effect.flatMap(histories, (folder) => Replay.verifyFolder(folder)).pipe(
+    // @effect-diagnostics-next-line strictEffectProvide:off
     Effect.provide(Layer.provideMerge(Layer.merge(Greet.toLayer(body), SayLive), Replay.layer))
   )
 
@@ -72,6 +73,7 @@ const exported = Effect.gen(function*() {
   const folder = yield* histories
   for (const file of yield* History.write(ids, folder)) yield* Console.log(`wrote ${file}`)
 }).pipe(
+  // @effect-diagnostics-next-line strictEffectProvide:off
   Effect.provide(
     Layer.merge(Greet.toLayer(greet), SayLive).pipe(
       Layer.provideMerge(Engine.layer()),
