@@ -601,7 +601,7 @@ describe("a history as text", () => {
       const value = JSON.parse(History.toJson(yield* recordedHistory))
       change(value)
       return yield* Effect.flip(History.fromJson(JSON.stringify(value))).pipe(
-        Effect.mapError(() => new Error("it was taken for a history"))
+        Effect.orDieWith(() => "it was taken for a history")
       )
     })
 
