@@ -11,12 +11,12 @@ import type { Mailbox } from "./internal/mailbox.js"
 import type { WishToEnd } from "./internal/wishToEnd.js"
 
 /**
- * Who a run is.
+ * Which run it is.
  *
  * @since 0.1.0
  * @category models
  */
-export interface RunInfo {
+export interface RunIdentity {
   /** The name of the workflow. */
   readonly workflow: string
   /** The id that its starter chose. */
@@ -25,6 +25,15 @@ export interface RunInfo {
   readonly runId: string
   /** When it was started, in milliseconds since the epoch. */
   readonly startedAt: number
+}
+
+/**
+ * Who a run is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunInfo extends RunIdentity {
   /** The first of the runs that have gone on from each other, of which this one is the latest. */
   readonly firstRunId: string
   /** The run that has asked for it as a child. */
@@ -96,7 +105,7 @@ export interface RunService {
    *
    * @internal
    */
-  readonly record: (label: string, compute: () => string | null) => string | null
+  readonly record: (label: string, compute: () => string | null, origin?: Error | undefined) => string | null
   /**
    * The time of the current turn, in milliseconds since the epoch.
    *

@@ -26,6 +26,7 @@ import type { ChildClosed, ChildScheduled, Closing } from "./Event.js"
 import type { Answer, Draft } from "./internal/command.js"
 import { digest } from "./internal/digest.js"
 import type { Outcome, Program } from "./internal/execution.js"
+import { originInReplay } from "./internal/guards.js"
 import * as jsonCodec from "./internal/jsonCodec.js"
 import { type Cancellation, Run, type RunInfo, type RunService } from "./Run.js"
 import { delivered, type Signal } from "./Signal.js"
@@ -206,6 +207,7 @@ export const make = <
         Effect.flatMap(Engine, (engine) =>
           engine.addWorkflow({
             name,
+            exitOf: self.exitOf,
             // The type of `body` has made sure that it requires nothing else.
             program: self.program(
               body as (payload: Payload) => Effect.Effect<Success, Error | ActivityError | RunFailed, Run | Scope.Scope>
@@ -507,13 +509,14 @@ export const sideEffect = <A, I>(
   schema: Schema.Schema<A, I>,
   compute: () => A
 ): Effect.Effect<A, never, Run> => {
+  const origin = originInReplay()
   const codec = jsonCodec.make(schema as Schema.Schema<A, unknown>)
   const orDie = <B>(either: Either.Either<B, string>): B =>
     Either.getOrThrowWith(
       either,
       (problem) => new Error(`side effect ${label} gave a value that does not fit its schema: ${problem}`)
     )
-  return Effect.map(Run, (run) => orDie(codec.decode(run.record(label, () => orDie(codec.encode(compute()))))))
+  return Effect.map(Run, (run) => orDie(codec.decode(run.record(label, () => orDie(codec.encode(compute())), origin))))
 }
 
 /** How `continueAsNew` leaves the body: no error of its own, so that nothing but the end of the run takes it. */

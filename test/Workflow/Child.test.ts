@@ -34,6 +34,10 @@ const sleepy = (log: Array<string>) =>
       ))
   )
 
+/** The error of an effect that must fail. */
+const failure = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.orDieWith(Effect.flip(self), (success) => new Error(`it succeeded with ${String(success)}`))
+
 const statusOf = (id: string) => Effect.map(Client.describe(id), ({ status }) => status)
 
 for (const [name, journal] of journals.all) {
@@ -92,7 +96,7 @@ for (const [name, journal] of journals.all) {
         Layer.mergeAll(
           Shop.toLayer(() =>
             Effect.map(
-              Effect.forEach(["dies", "cancelled", "terminated"], (item) => Effect.flip(ship(item)), {
+              Effect.forEach(["dies", "cancelled", "terminated"], (item) => failure(ship(item)), {
                 concurrency: "unbounded"
               }),
               (errors) => errors.map((error) => `${error}`).join("|")
@@ -107,6 +111,7 @@ for (const [name, journal] of journals.all) {
         journal,
         Effect.gen(function*() {
           const run = yield* shop
+          yield* TestClock.adjust(0)
           yield* Client.cancel("shipment-cancelled", { reason: "by phone" })
           yield* Client.terminate("shipment-terminated", { reason: "by force" })
           const [dies, cancelled, terminated] = (yield* run.result).split("|")
@@ -324,17 +329,17 @@ for (const [name, journal] of journals.all) {
           Shop.toLayer(() =>
             Effect.gen(function*() {
               const first = yield* Workflow.startChild(Shipment, { id: "s", payload: "first" })
-              const refused = yield* Effect.flip(
+              const refused = yield* failure(
                 Workflow.executeChild(Shipment, { id: "s", payload: "second", conflict: "fail" })
               )
-              const other = yield* Effect.flip(Workflow.executeChild(Shop, { id: "s", payload: 1 }))
-              const itself = yield* Effect.flip(Workflow.executeChild(Shop, { id: "shop", payload: 1 }))
+              const other = yield* failure(Workflow.executeChild(Shop, { id: "s", payload: 1 }))
+              const itself = yield* failure(Workflow.executeChild(Shop, { id: "shop", payload: 1 }))
               const third = yield* Workflow.executeChild(Shipment, { id: "s", payload: "third", conflict: "terminate" })
               const kept = yield* Workflow.executeChild(Shipment, { id: "s", payload: "fourth", reuse: "attach" })
-              const never = yield* Effect.flip(
+              const never = yield* failure(
                 Workflow.executeChild(Shipment, { id: "s", payload: "fifth", reuse: "never" })
               )
-              const reasons = [refused, other, itself, yield* Effect.flip(first.result), never].map((error) =>
+              const reasons = [refused, other, itself, yield* failure(first.result), never].map((error) =>
                 "reason" in error ? error.reason : error._tag
               )
               return [...reasons, third, kept].join(" ")
@@ -403,7 +408,7 @@ for (const [name, journal] of journals.all) {
               const first = yield* child.result
               const again = yield* Workflow.startChild(Shipment, { id: "s", payload: "y" })
               yield* Effect.orDie(again.cancel({ reason: "enough" }))
-              const ended = yield* Effect.flip(again.result)
+              const ended = yield* failure(again.result)
               return `${first} ${"reason" in ended ? ended.reason : ""}`
             })
           ),
@@ -420,6 +425,7 @@ for (const [name, journal] of journals.all) {
       Effect.gen(function*() {
         yield* Effect.gen(function*() {
           yield* shop
+          yield* TestClock.adjust(0)
           assert.strictEqual(yield* statusOf("shipment-x"), "Running")
         }).pipe(Effect.provide(
           Shop.toLayer(() => ship("x")).pipe(Layer.provideMerge(Engine.layer()), Layer.provide(quiet))
@@ -461,10 +467,10 @@ for (const [name, journal] of journals.all) {
               yield* Effect.orDie(Note.send("shipment", "b"))
               yield* Effect.orDie(Note.send("shop", "to itself"))
               const own = yield* Effect.orDie(Note.receive)
-              const nobody = yield* Effect.flip(Note.send("nobody", "c"))
+              const nobody = yield* failure(Note.send("nobody", "c"))
               yield* Effect.sleep("1 hour")
-              const ended = yield* Effect.flip(Note.send("shipment", "d"))
-              const missing = yield* Effect.flip(Workflow.cancel("nobody"))
+              const ended = yield* failure(Note.send("shipment", "d"))
+              const missing = yield* failure(Workflow.cancel("nobody"))
               return [own, nobody._tag, ended._tag, missing._tag].join(" ")
             })
           ),
@@ -502,7 +508,7 @@ for (const [name, journal] of journals.all) {
         Layer.mergeAll(
           Shop.toLayer(() =>
             Effect.map(
-              Effect.flip(ship("x", { runTimeout: "1 hour" })),
+              failure(ship("x", { runTimeout: "1 hour" })),
               (error) => "reason" in error ? error.reason : ""
             )
           ),

@@ -30,12 +30,12 @@ import type {
   AttemptFailure,
   Unplaced
 } from "../Event.js"
-import type { RunInfo } from "../Run.js"
+import type { RunIdentity } from "../Run.js"
 import type { ActivityRegistration, AttemptEnd, AttemptFailed as FailedAttempt } from "./attempt.js"
 import { DueQueue } from "./dueQueue.js"
 
 export interface Task {
-  readonly run: Pick<RunInfo, "workflow" | "workflowId" | "runId">
+  readonly run: Omit<RunIdentity, "startedAt">
   readonly scheduled: Unplaced<ActivityScheduled>
   readonly attempt: number
   /** What the last back-off was, for curves that go by it. */

@@ -34,7 +34,7 @@ import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import { PCGRandom } from "effect/Utils"
 import type { Arrival, Command, Message, RunClosed, RunStarted, Unplaced } from "../Event.js"
-import { type Issued, Run, type RunInfo, type RunService } from "../Run.js"
+import { type Issued, Run, type RunIdentity, type RunInfo, type RunService } from "../Run.js"
 import { NondeterminismError } from "../WorkflowError.js"
 import { type Answer, describe, type Draft, isSame, type Strictness } from "./command.js"
 import { Conditions } from "./conditions.js"
@@ -51,7 +51,7 @@ export type Outcome = Pick<RunClosed, "outcome" | "message" | "payload">
 export type Program = (payload: string | null) => Effect.Effect<Outcome, never, Run>
 
 export interface ExecutionOptions {
-  readonly info: Pick<RunInfo, "workflow" | "workflowId" | "runId" | "startedAt">
+  readonly info: RunIdentity
   readonly program: Program
   readonly runtime: Runtime.Runtime<never>
   readonly opBudget: number
@@ -72,6 +72,8 @@ export class Execution implements RunService, guards.Host {
   turns = 0
   /** The command that closed it. */
   closed: Unplaced<RunClosed> | undefined
+  /** What its code ended with, also where the history holds something else. */
+  ended: Unplaced<RunClosed> | undefined
   fault: NondeterminismError | undefined
 
   private readonly scheduler: RunScheduler
@@ -81,10 +83,14 @@ export class Execution implements RunService, guards.Host {
   readonly conditions = new Conditions()
   readonly wishToEnd = new WishToEnd(() => this.main?.unsafeInterruptAsFork(this.main.id()))
   private main: Fiber.RuntimeFiber<Outcome> | undefined
+  /** Fibers that wait for ever. */
+  private nevers = 0
   private commands = 0
   private issued: Array<Unplaced<Command>> = []
   private prints: Array<Print> = []
   private recorded: ReadonlyArray<Unplaced<Command>> | undefined
+  /** Where each fiber last asked for something; only while it replays. */
+  private origins: WeakMap<object, Error> | undefined
 
   constructor(private readonly options: ExecutionOptions) {
     this.now = options.info.startedAt
@@ -116,6 +122,7 @@ export class Execution implements RunService, guards.Host {
     this.issued = []
     this.prints = []
     this.recorded = recorded
+    if (recorded === undefined) this.origins = undefined
     let delivered = 0
     guards.guarded(this, () =>
       this.scheduler.drain(
@@ -131,14 +138,16 @@ export class Execution implements RunService, guards.Host {
       this.fail({
         reason: "Mismatch",
         expected: describe(recorded[this.issued.length]!),
-        actual: "no further command"
+        actual: "no further command",
+        fiber: undefined
       })
     }
     if (this.fault === undefined && this.closed === undefined && !this.isWaiting()) {
       this.fail({
         reason: "Stuck",
         expected: "a wait for an activity, for time or for a signal",
-        actual: "its fibers wait for a promise, for a callback, or for each other"
+        actual: "its fibers wait for a promise, for a callback, or for each other",
+        fiber: undefined
       })
     }
     return this.issued
@@ -188,14 +197,14 @@ export class Execution implements RunService, guards.Host {
     }
   }
 
-  record(label: string, compute: () => string | null): string | null {
+  record(label: string, compute: () => string | null, origin?: Error): string | null {
     const expected = this.recorded?.[this.issued.length]
     const payload = this.recorded === undefined
       ? guards.unguarded(compute)
       : expected?._tag === "SideEffectRecorded"
       ? expected.payload
       : null
-    this.issue({ _tag: "SideEffectRecorded", label, payload })
+    this.issue({ _tag: "SideEffectRecorded", label, payload }, origin)
     return payload
   }
 
@@ -209,6 +218,13 @@ export class Execution implements RunService, guards.Host {
       source: userFrame(new Error())
     })
     throw this.fault!
+  }
+
+  waitForEver = (): () => void => {
+    this.nevers++
+    return () => {
+      this.nevers--
+    }
   }
 
   print = (method: guards.ConsoleMethod, args: ReadonlyArray<unknown>): void => {
@@ -248,9 +264,9 @@ export class Execution implements RunService, guards.Host {
     ]
   }
 
-  /** Whether anything durable can still move it. */
+  /** Whether anything durable can still move it; what waits for ever waits to be interrupted. */
   private isWaiting(): boolean {
-    return this.waits.size > 0 || this.wishToEnd.isAwaited || this.mailbox.isAwaited
+    return this.waits.size > 0 || this.nevers > 0 || this.wishToEnd.isAwaited || this.mailbox.isAwaited
   }
 
   private start(started: Unplaced<RunStarted>): void {
@@ -321,6 +337,7 @@ export class Execution implements RunService, guards.Host {
 
   private issue(draft: Draft, origin?: Error): number {
     const command = { ...draft, command: ++this.commands } as Unplaced<Command>
+    if (command._tag === "RunClosed") this.ended = command
     const expected = this.recorded?.[this.issued.length]
     if (
       this.recorded !== undefined && (expected === undefined || !isSame(expected, command, this.options.strictness))
@@ -329,14 +346,31 @@ export class Execution implements RunService, guards.Host {
         reason: "Mismatch",
         expected: expected === undefined ? "no further command in this turn" : describe(expected),
         actual: describe(command),
-        source: origin === undefined ? undefined : userFrame(origin)
+        source: this.sourceOf(origin)
       })
     }
+    if (origin !== undefined) this.follow(origin)
     if (this.fault === undefined) {
       this.issued.push(command)
       if (command._tag === "RunClosed") this.closed = command
     }
     return command.command
+  }
+
+  private follow(origin: Error): void {
+    const asking = Fiber.getCurrentFiber()
+    if (this.recorded !== undefined && Option.isSome(asking)) {
+      this.origins ??= new WeakMap()
+      this.origins.set(asking.value, origin)
+    }
+  }
+
+  /** What Effect itself asks for, such as a timer, has no place of its own: it is after the last one of its fiber. */
+  private sourceOf(origin: Error | undefined): string | undefined {
+    if (origin !== undefined) return userFrame(origin)
+    const before = Option.flatMapNullable(Fiber.getCurrentFiber(), (fiber) => this.origins?.get(fiber))
+    const frame = Option.isSome(before) ? userFrame(before.value) : undefined
+    return frame === undefined ? undefined : `after ${frame}`
   }
 
   private foreignWake(fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined): void {

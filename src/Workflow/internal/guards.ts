@@ -2,8 +2,8 @@
  * For the length of one drain, the process's clock and randomness answer from the run, and what cannot be replayed
  * refuses. A drain is synchronous, so no other code sees this.
  *
- * Effect itself calls three of these inside a drain, and they answer quietly: `Date.now` (fiber ids, metrics),
- * `setInterval` (how `Effect.never` keeps a process alive) and `console` (its loggers).
+ * Effect itself calls some of these inside a drain, and they answer quietly: `Date.now` (fiber ids, metrics),
+ * `setInterval` and `clearInterval` (how `Effect.never` keeps a process alive) and `console` (its loggers).
  */
 
 /** What answers while the globals are guarded. */
@@ -14,6 +14,8 @@ export interface Host {
   readonly now: number
   /** Uniform in [0, 1), from the run's seed. */
   readonly random: () => number
+  /** A fiber waits for ever, until what this gives is called. */
+  readonly waitForEver: () => () => void
   /** Notes the violation and throws. */
   readonly refuse: (what: string, instead: string) => never
   /** Keeps what was printed until the turn is committed. */
@@ -34,6 +36,12 @@ const current = (): Host => host!
 export const originInReplay = (): Error | undefined => host?.replaying === true ? new Error() : undefined
 
 const RealDate = Date
+const realClearInterval = clearInterval as (timer: unknown) => void
+
+/** What stands for the interval of an `Effect.never`. */
+class Never {
+  constructor(readonly end: () => void) {}
+}
 
 /** `Effect.never` asks for the longest interval there is; a run that waits holds no timer. */
 const longest = 2 ** 31 - 1
@@ -78,8 +86,10 @@ const replacements = ([
   [
     globals,
     "setInterval",
-    (_task: unknown, millis: unknown) => millis === longest ? undefined : current().refuse("setInterval", aSleep)
+    (_task: unknown, millis: unknown) =>
+      millis === longest ? new Never(current().waitForEver()) : current().refuse("setInterval", aSleep)
   ],
+  [globals, "clearInterval", (timer: unknown) => timer instanceof Never ? timer.end() : realClearInterval(timer)],
   [globals, "setImmediate", refusing("setImmediate", "Effect.yieldNow")],
   [globals, "queueMicrotask", refusing("queueMicrotask", "Effect.yieldNow")],
   [process as unknown as Target, "nextTick", refusing("process.nextTick", "Effect.yieldNow")],

@@ -6,9 +6,11 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { reader } from "../../InvalidOptions.js"
 import type { Engine, Options } from "../Engine.js"
+import type { Closing } from "../Event.js"
 import { Journal } from "../Journal.js"
 import type { JournalError } from "../WorkflowError.js"
 import type { Program } from "./execution.js"
@@ -18,6 +20,11 @@ import { SharedClock } from "./sharedClock.js"
 
 export interface WorkflowRegistration {
   readonly name: string
+  /** The end of a run, decoded. */
+  readonly exitOf: (
+    run: { readonly workflowId: string; readonly runId: string },
+    closed: Closing
+  ) => Exit.Exit<unknown, unknown>
   readonly program: Program
 }
 

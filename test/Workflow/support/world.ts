@@ -4,7 +4,7 @@
  */
 import { Effect, Runtime, Schema } from "effect"
 import { PCGRandom } from "effect/Utils"
-import { Workflow } from "holdfast/Workflow"
+import { type History, Workflow } from "holdfast/Workflow"
 import type { Arrival, Command, Event, Unplaced } from "../../../src/Workflow/Event.js"
 import { Execution, type Program } from "../../../src/Workflow/internal/execution.js"
 import { meaning, type Program as Source, Refused } from "./programs.js"
@@ -22,9 +22,14 @@ export const programOf = (source: Source): Program => Subject.program(bodyOf(sou
 /** The program as a workflow of an engine. */
 export const subjectLayer = (source: Source) => Subject.toLayer(bodyOf(source))
 
+const info = { workflow: "Subject", workflowId: "subject", runId: "018bcfe5-6800-7000-8000-000000000001", startedAt }
+
+/** What it lived, as it is exported. */
+export const historyOf = ({ history }: Lived): History.History => ({ format: 1, run: info, events: history })
+
 export const execution = (program: Program, options?: { readonly strictness?: "payload" | "name" }): Execution =>
   new Execution({
-    info: { workflow: "Subject", workflowId: "subject", runId: "018bcfe5-6800-7000-8000-000000000001", startedAt },
+    info,
     program,
     runtime: Runtime.defaultRuntime,
     opBudget: 1_000_000,
