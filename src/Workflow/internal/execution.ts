@@ -32,6 +32,7 @@ import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
+import * as Supervisor from "effect/Supervisor"
 import { PCGRandom } from "effect/Utils"
 import type { Arrival, Command, Message, RunClosed, RunStarted, Unplaced } from "../Event.js"
 import { type Issued, Run, type RunIdentity, type RunInfo, type RunService } from "../Run.js"
@@ -313,6 +314,8 @@ export class Execution implements RunService, guards.Host {
         [FiberRef.currentLogAnnotations, [[fiberId, annotations]]],
         [FiberRef.currentLoggers, [[fiberId, HashSet.make(buffered)]]],
         [FiberRef.currentTracerEnabled, [[fiberId, false]]],
+        // What watches the fibers of the process would hold those of a run that has left memory.
+        [FiberRef.currentSupervisor, [[fiberId, Supervisor.none]]],
         [FiberRef.unhandledErrorLogLevel, [[fiberId, Option.none()]]]
       ]
     })
