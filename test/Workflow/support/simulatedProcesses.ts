@@ -55,8 +55,10 @@ export interface Process {
   readonly layer: Layer.Layer<Journal.Journal>
   /** Cuts it off: it hears of nothing any more, and nothing of it is heard. */
   readonly cut: () => void
-  /** Cuts it off at its next write, `before` or `after` it has happened. */
-  readonly cutAtWrite: (when: "before" | "after") => void
+  /** Cuts it off at the nth of its writes from now on, `before` or `after` it has happened. */
+  readonly cutAtWrite: (when: "before" | "after", nth?: number) => void
+  /** How many groups it has written. */
+  readonly writes: () => number
   /** Lets each question take at least so long, until `now` is so much. */
   readonly stall: (until: number) => void
 }
@@ -64,7 +66,7 @@ export interface Process {
 /** A process of this world; to be used under a simulated clock, which it takes for the one that all share. */
 export const makeProcess = (world: World): Process => {
   let isCut = false
-  let cutNext: "before" | "after" | undefined
+  let cut: { readonly when: "before" | "after"; readonly at: number } | undefined
   let stalledUntil = 0
   let ownWrites = 0
   let toldVersion = 0
@@ -83,10 +85,9 @@ export const makeProcess = (world: World): Process => {
   const reaching: Journal.JournalStore = {
     write: (entries) =>
       over(Effect.suspend(() => {
-        const when = cutNext
-        cutNext = undefined
-        if (when !== undefined) isCut = true
-        if (when === "before") return never
+        const isLast = cut !== undefined && cut.at === ownWrites
+        if (isLast) isCut = true
+        if (isLast && cut?.when === "before") return never
         ownWrites++
         return store.write(entries)
       })),
@@ -122,9 +123,10 @@ export const makeProcess = (world: World): Process => {
     cut: () => {
       isCut = true
     },
-    cutAtWrite: (when) => {
-      cutNext = when
+    cutAtWrite: (when, nth = 1) => {
+      cut = { when, at: ownWrites + nth - 1 }
     },
+    writes: () => ownWrites,
     stall: (until) => {
       stalledUntil = until
     }
