@@ -139,6 +139,16 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
   Effect.gen(function*() {
     const journal = yield* Journal
 
+    /** A payload, if it fits its schema and the journal takes it. */
+    const admitted = (workflow: string, encoded: Either.Either<string | null, string>) =>
+      Either.mapLeft(
+        Either.flatMap(encoded, (text) => {
+          const refusal = journal.refuse(text)
+          return refusal === undefined ? Either.right(text) : Either.left(refusal)
+        }),
+        (detail) => new InvalidPayload({ workflow, detail })
+      )
+
     const post = (
       workflowId: string,
       event: Unplaced<Posted>
@@ -165,8 +175,8 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
 
     const to = (workflowId: string) => ({
       signal: <Payload>(signal: Signal<Payload>, payload: Payload, options?: SignalOptions) =>
-        Either.match(signal.encode(payload), {
-          onLeft: (detail) => new InvalidPayload({ workflow: `signal ${signal.name}`, detail }),
+        Either.match(admitted(`signal ${signal.name}`, signal.encode(payload)), {
+          onLeft: Effect.fail,
           onRight: (text) =>
             Effect.flatMap(Clock.currentTimeMillis, (at) =>
               post(workflowId, {
@@ -218,9 +228,9 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
     return {
       start: (workflow, { id, payload }) =>
         Effect.gen(function*() {
-          const encoded = yield* Either.mapLeft(
-            workflow.encodePayload(payload as Parameters<typeof workflow.encodePayload>[0]),
-            (detail) => new InvalidPayload({ workflow: workflow.name, detail })
+          const encoded = yield* admitted(
+            workflow.name,
+            workflow.encodePayload(payload as Parameters<typeof workflow.encodePayload>[0])
           )
           const at = yield* Clock.currentTimeMillis
           const receipt = yield* Effect.catchTag(
@@ -259,7 +269,7 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(
  * Idempotent by id: when the id has a run already, of the same workflow, that run's handle is given, whatever its payload
  * and whether or not it has closed.
  *
- * Fails with {@link InvalidPayload} when the payload does not fit its schema, and with {@link WorkflowMismatch} when the
+ * Fails with {@link InvalidPayload} when the payload does not fit its schema or is too large for the journal, and with {@link WorkflowMismatch} when the
  * id belongs to a run of another workflow.
  *
  * @example

@@ -28,11 +28,12 @@ import {
   type RunClosed,
   type Unplaced
 } from "../Event.js"
-import type { Claimed, Journal, NextRun, OwnedRun } from "../Journal.js"
+import type { Claimed, Journal, NextRun, OwnedRun, PendingActivity } from "../Journal.js"
 import type { NondeterminismError } from "../WorkflowError.js"
 import { type Attempts, attempts } from "./attempts.js"
 import { DueQueue } from "./dueQueue.js"
 import { Execution, type Print, type Program, type Strictness } from "./execution.js"
+import { pendingActivities } from "./pendingActivities.js"
 import { type Accepted, type OwnersEntry, persistentWrites } from "./persistentWrites.js"
 import { firstEvents, place } from "./place.js"
 import { replay } from "./replay.js"
@@ -48,6 +49,8 @@ interface Owned extends Omit<OwnedRun, "blocked"> {
   known: number
   /** Somebody has written to the run what this worker has not seen: the journal tells what. */
   outdated: boolean
+  /** Its activities could not be read when it was claimed: they are started from its history. */
+  unread: boolean
   /** Arrivals that are in the journal and wait for a turn. */
   placed: ReadonlyArray<Arrival>
   /** What this process has written to the run while its history was being read. */
@@ -95,6 +98,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     const { journal, programs, workerId } = options
     const { store } = journal
     const runtime = yield* Effect.runtime()
+    const scope = yield* Effect.scope
     const clock: Clock.Clock = yield* Effect.clock
 
     const owned = new Map<string, Owned>()
@@ -162,6 +166,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         execution: undefined,
         known: 0,
         outdated: false,
+        unread: false,
         placed: [],
         posted: [],
         carried: [],
@@ -236,6 +241,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         runtime,
         opBudget: options.opBudget,
         strictness: options.strictness,
+        refuse: journal.refuse,
         onFault: (error) => {
           // While a turn is being committed, its receipt finds the fault.
           if (run.state === "idle" && run.execution === execution) block(run, error)
@@ -248,7 +254,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     const load = (run: Owned, program: Program): void => {
       run.state = "loading"
-      fork(
+      Runtime.runFork(runtime)(
         store.history(run.runId).pipe(
           Effect.tapError((error) =>
             Effect.logWarning(`holdfast: run ${run.runId} waits for its history`, Cause.fail(error))
@@ -266,6 +272,8 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
                 run.placed = replay(execution, history)
                 run.known = history.length
                 run.outdated = false
+                if (run.unread) startActivities(run, pendingActivities(run.runId, history))
+                run.unread = false
                 const posted = run.posted
                 run.posted = []
                 for (const event of posted) take(run, event)
@@ -276,7 +284,9 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
                 }
               })
           })
-        )
+        ),
+        // What waits for ever must not outlive the worker.
+        { scope }
       )
     }
 
@@ -384,6 +394,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     const tasks = yield* attempts({
       concurrency: options.activityConcurrency,
+      refuse: journal.refuse,
       // Under a virtual clock nobody would move it while the engine stops.
       gracePeriod: isLive(clock) ? options.gracePeriod : Duration.zero,
       onEnd: deliver,
@@ -392,6 +403,10 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         if (run !== undefined) append(run, [event], recorded)
       }
     })
+
+    const startActivities = (run: Owned, activities: ReadonlyArray<PendingActivity>): void => {
+      for (const { attempt, notBefore, scheduled } of activities) tasks.start({ run, scheduled, attempt }, notBefore)
+    }
 
     const timerKey = (runId: string, command: number) => `${runId}/${command}`
 
@@ -446,8 +461,14 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
           // A blocked run is tried again at once: the code may have been mended.
           if (run.due || run.blocked) wake(run)
         }
-        for (const { attempt, notBefore, runId, scheduled } of claimed.activities) {
-          tasks.start({ run: owned.get(runId)!, scheduled, attempt }, notBefore)
+        const unread = new Set(claimed.unread)
+        for (const runId of unread) {
+          const run = owned.get(runId)!
+          run.unread = true
+          wake(run)
+        }
+        for (const activity of claimed.activities) {
+          if (!unread.has(activity.runId)) startActivities(owned.get(activity.runId)!, [activity])
         }
         for (const { command, fireAt, runId } of claimed.timers) {
           timers.add(timerKey(runId, command), fireAt, { runId, command })
