@@ -200,8 +200,10 @@ export const make = <
       return Effect.flatMap(Run, (run) =>
         Either.match(payload.encode(value), {
           onLeft: (problem) => Effect.fail(unfit(0, `its payload does not fit the schema: ${problem}`)),
-          onRight: (text) =>
-            Effect.flatMap(
+          onRight: (text) => {
+            const refusal = run.refusal(`activity ${name}`, text)
+            if (refusal !== undefined) return Effect.fail(unfit(0, `its payload is refused: ${refusal}`))
+            return Effect.flatMap(
               run.ask(
                 {
                   _tag: "ActivityScheduled",
@@ -216,6 +218,7 @@ export const make = <
               ),
               resultOf
             )
+          }
         }))
     },
     toLayer: <R>(handler: (payload: Payload) => Effect.Effect<Success, Error, R>) =>

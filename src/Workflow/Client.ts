@@ -241,8 +241,9 @@ export const layer: Layer.Layer<Client, never, Journal> = Layer.effect(Client, c
  * Idempotent by id: when the id has a run already, of the same workflow, that run's handle is given, whatever its payload
  * and whether or not it has closed. `conflict` and `reuse` change that.
  *
- * Fails with {@link InvalidPayload} when the payload does not fit its schema, with {@link WorkflowMismatch} when the id
- * belongs to a run of another workflow, and with {@link AlreadyStarted} when a policy refuses.
+ * Fails with {@link InvalidPayload} when the payload does not fit its schema or is too large for the journal, with
+ * {@link WorkflowMismatch} when the id belongs to a run of another workflow, and with {@link AlreadyStarted} when a policy
+ * refuses.
  *
  * @example
  * ```ts

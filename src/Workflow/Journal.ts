@@ -20,6 +20,7 @@ import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import { Codec } from "./Codec.js"
 import type {
   ActivityScheduled,
   AttemptReport,
@@ -33,6 +34,7 @@ import type {
   Status,
   Unplaced
 } from "./Event.js"
+import { codedStore } from "./internal/codec/codedStore.js"
 import { groupCommit } from "./internal/groupCommit.js"
 import { memoryStore } from "./internal/memoryStore.js"
 import { sqlStore } from "./internal/sqlStore.js"
@@ -145,6 +147,8 @@ export interface Claimed {
   readonly runs: ReadonlyArray<OwnedRun>
   readonly activities: ReadonlyArray<PendingActivity>
   readonly timers: ReadonlyArray<PendingTimer>
+  /** Those of the runs of which an activity cannot be read at present: it is in their history. Default: none. */
+  readonly unread?: ReadonlyArray<string> | undefined
 }
 
 /**
@@ -461,6 +465,8 @@ export interface LocalWorker {
  */
 export class Journal extends Context.Tag("holdfast/Workflow/Journal")<Journal, {
   readonly store: JournalStore
+  /** Why a payload cannot become part of a run; `undefined`: it can. */
+  readonly refuse: (payload: string | null) => string | undefined
   /** Writes one entry with the next group. */
   readonly commit: (
     entry: Entry
@@ -485,19 +491,22 @@ export interface Options {
 }
 
 /**
- * A journal on a store.
+ * A journal on a store, with the codec of the context; see `Codec`.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (
-  store: JournalStore,
+  plain: JournalStore,
   options?: Options
 ): Effect.Effect<Context.Tag.Service<Journal>, never, Scope.Scope> =>
   Effect.gen(function*() {
+    const codec = yield* Codec
+    const store = codedStore(plain, codec)
+    const refuse = (payload: string | null) => payload === null ? undefined : codec.refuse(payload)
     const watch = yield* watcher(store, options?.pollInterval ?? "200 millis")
     const writer = yield* groupCommit(store, watch.onWritten, watch.onNews, watch.localWorkerFor)
-    return { store, ...writer, awaitClosed: watch.awaitClosed, attach: watch.attach }
+    return { store, refuse, ...writer, awaitClosed: watch.awaitClosed, attach: watch.attach }
   })
 
 /**

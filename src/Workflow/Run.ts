@@ -107,6 +107,12 @@ export interface RunService {
    */
   readonly record: (label: string, compute: () => string | null, origin?: Error | undefined) => string | null
   /**
+   * Why the journal refuses this payload, or refused it when the run came by here first; `undefined`: it takes it.
+   *
+   * @internal
+   */
+  readonly refusal: (what: string, payload: string | null) => string | undefined
+  /**
    * The time of the current turn, in milliseconds since the epoch.
    *
    * @internal

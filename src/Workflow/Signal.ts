@@ -128,8 +128,10 @@ export const make = <Payload = void, PayloadI = Payload>(
       Either.match(codec.encode(payload), {
         onLeft: (detail) => new InvalidPayload({ workflow: `signal ${name}`, detail }),
         onRight: (text) =>
-          Effect.flatMap(Run, (run) =>
-            Effect.flatMap(
+          Effect.flatMap(Run, (run): Effect.Effect<void, InvalidPayload | RunNotFound | RunEnded> => {
+            const refusal = run.refusal(`signal ${name}`, text)
+            if (refusal !== undefined) return new InvalidPayload({ workflow: `signal ${name}`, detail: refusal })
+            return Effect.flatMap(
               run.ask({
                 _tag: "SignalSent",
                 workflowId,
@@ -140,7 +142,8 @@ export const make = <Payload = void, PayloadI = Payload>(
                 payload: text
               }, () => undefined),
               (given) => delivered(workflowId, given)
-            ))
+            )
+          })
       }),
     encode: codec.encode
   }

@@ -388,16 +388,13 @@ const scheduled = <Payload, Success, Error>(
     reuse = "always",
     runTimeout
   } = options
+  const unfit = (detail: string) => new RunFailed({ reason: "Codec", workflowId: id, runId: "", detail })
   return Either.match(workflow.encodePayload(payload as Payload), {
-    onLeft: (problem) =>
-      new RunFailed({
-        reason: "Codec",
-        workflowId: id,
-        runId: "",
-        detail: `its payload does not fit the schema: ${problem}`
-      }),
-    onRight: (text) =>
-      Effect.sync((): Draft => ({
+    onLeft: (problem) => unfit(`its payload does not fit the schema: ${problem}`),
+    onRight: (text) => {
+      const refusal = run.refusal(`child ${workflow.name}`, text)
+      if (refusal !== undefined) return unfit(`its payload is refused: ${refusal}`)
+      return Effect.sync((): Draft => ({
         _tag: "ChildScheduled",
         workflow: workflow.name,
         workflowId: id,
@@ -412,6 +409,7 @@ const scheduled = <Payload, Success, Error>(
         digest: digest(text),
         payload: text
       }))
+    }
   })
 }
 

@@ -12,12 +12,13 @@ import { Status } from "./Event.js"
  * - `Open`: the database could not be opened or migrated.
  * - `Write`, `Read`: a statement or the commit failed (disk full, a lock held too long, a lost connection).
  * - `Corrupt`: what was read is not what a journal holds.
+ * - `Codec`: what was read cannot be decoded by the journal's codec. Nothing is lost: who needs it waits or asks again.
  *
  * @since 0.1.0
  * @category errors
  */
 export class JournalError extends Schema.TaggedError<JournalError>("holdfast/Workflow/JournalError")("JournalError", {
-  reason: Schema.Literal("Open", "Write", "Read", "Corrupt"),
+  reason: Schema.Literal("Open", "Write", "Read", "Corrupt", "Codec"),
   detail: Schema.String,
   cause: Schema.optional(Schema.Defect)
 }) {
@@ -26,7 +27,42 @@ export class JournalError extends Schema.TaggedError<JournalError>("holdfast/Wor
   }
 }
 
-const verbs = { Open: "be opened", Write: "be written", Read: "be read", Corrupt: "be understood" } as const
+const verbs = {
+  Open: "be opened",
+  Write: "be written",
+  Read: "be read",
+  Corrupt: "be understood",
+  Codec: "be decoded"
+} as const
+
+/**
+ * A codec could not do its work on one value.
+ *
+ * - `UnknownCodec`, `UnknownKey`: it was written by a codec, or with a key, that the journal was not given.
+ * - `Tampered`: it was changed, or written with another key of the same id, or under another context.
+ * - `Malformed`: it is cut short or damaged, or written by a newer version of this package.
+ * - `Failed`: the codec itself says so, or died. It is tried again.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CodecError extends Schema.TaggedError<CodecError>("holdfast/Workflow/CodecError")("CodecError", {
+  reason: Schema.Literal("UnknownCodec", "UnknownKey", "Tampered", "Malformed", "Failed"),
+  detail: Schema.String,
+  cause: Schema.optional(Schema.Defect)
+}) {
+  override get message(): string {
+    return `${this.detail}; ${remedies[this.reason]}`
+  }
+}
+
+const remedies = {
+  UnknownCodec: "give the journal that codec too (`Codec.readOnly` lets it read only), and what waits goes on",
+  UnknownKey: "add that key to the `keys` of `Codec.encryption`, and what waits goes on",
+  Tampered: "give the key that belongs to this id, or restore the value from a backup, and what waits goes on",
+  Malformed: "restore the value from a backup, or run the version that wrote it, and what waits goes on",
+  Failed: "it is tried again"
+} as const
 
 /**
  * The worker no longer owns the run: another one has taken it over, or the run has closed. Nothing was written.
@@ -229,7 +265,7 @@ export class InvalidCursor
 }
 
 /**
- * A payload that its schema cannot encode. Nothing was started.
+ * A payload that does not fit its schema, or that the journal does not take. Nothing was started, or sent.
  *
  * @since 0.1.0
  * @category errors
@@ -241,7 +277,7 @@ export class InvalidPayload
   })
 {
   override get message(): string {
-    return `the payload does not fit the schema of workflow ${this.workflow}: ${this.detail}`
+    return `the payload of workflow ${this.workflow} is refused: ${this.detail}`
   }
 }
 

@@ -5,6 +5,7 @@
  */
 export * as Activity from "./Activity.js"
 export * as Client from "./Client.js"
+export * as Codec from "./Codec.js"
 export * as Engine from "./Engine.js"
 export * as Event from "./Event.js"
 export * as History from "./History.js"

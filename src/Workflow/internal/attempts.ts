@@ -47,6 +47,8 @@ export type End = Unplaced<ActivityCompleted> | Unplaced<ActivityFailed>
 export interface AttemptsOptions {
   readonly concurrency: number
   readonly gracePeriod: Duration.Duration
+  /** Why the journal does not take a payload. */
+  readonly refuse: (payload: string | null) => string | undefined
   /** The activity has ended. */
   readonly onEnd: (runId: string, end: End) => void
   /** The attempt is to be repeated; calls back once that is in the journal. */
@@ -122,7 +124,7 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
           idempotencyKey: keyOf(task)
         },
         // @effect-diagnostics-next-line missingEffectContext:off
-        (ended) => verdictOn(task, ended)
+        (ended) => Effect.map(verdictOn(task, ended), (verdict) => admitted(verdict, attempt, options.refuse))
       )
       setState({ _tag: "Running", task, fiber })
       fiber.addObserver((exit) => settle(task, fiber, exit))
@@ -253,6 +255,21 @@ const verdictOn = <R>(task: Task, attempt: Effect.Effect<AttemptEnd, never, R>):
         })
         : Effect.map(Random.next, (random) => judge(task, end, at, random))
     }))
+}
+
+/**
+ * What the journal does not take ends the activity: it would be no smaller the next time. The error of an attempt that is
+ * repeated is for the reader of the history only, so the attempt goes without.
+ */
+const admitted = (verdict: Verdict, attempts: number, refuse: AttemptsOptions["refuse"]): Verdict => {
+  const event = verdict._tag === "End" ? verdict.end : verdict.event
+  const refusal = refuse(event.payload)
+  if (refusal === undefined) return verdict
+  if (verdict._tag === "Retry") return { ...verdict, event: { ...verdict.event, payload: null } }
+  const { at, target } = event
+  const what = event._tag === "ActivityCompleted" ? "its success" : "its error"
+  const failure = { reason: "Codec" as const, message: `${what} is refused: ${refusal}` }
+  return { _tag: "End", end: { _tag: "ActivityFailed", target, at, attempts, failure, payload: null } }
 }
 
 /** What the retry policy, which travels with the command, says of a failed attempt. */

@@ -31,6 +31,16 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
   // Only what the owner of a run writes can be stale.
   const commit = (entry: Entry) => Effect.catchTag(journal.commit(entry), "StaleOwner", Effect.die)
 
+  /** A payload, if it fits its schema and the journal takes it. */
+  const admitted = (what: string, encoded: Either.Either<string | null, string>) =>
+    Either.mapLeft(
+      Either.flatMap(encoded, (text) => {
+        const refusal = journal.refuse(text)
+        return refusal === undefined ? Either.right(text) : Either.left(refusal)
+      }),
+      (detail) => new InvalidPayload({ workflow: what, detail })
+    )
+
   const post = (
     workflowId: string,
     event: Unplaced<Message>
@@ -50,8 +60,8 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
     payload: A,
     options: SignalOptions | undefined
   ): Effect.Effect<Unplaced<SignalReceived>, InvalidPayload> =>
-    Either.match(signal.encode(payload), {
-      onLeft: (detail) => new InvalidPayload({ workflow: `signal ${signal.name}`, detail }),
+    Either.match(admitted(`signal ${signal.name}`, signal.encode(payload)), {
+      onLeft: Effect.fail,
       onRight: (text) =>
         Effect.map(Clock.currentTimeMillis, (at) => ({
           _tag: "SignalReceived",
@@ -120,10 +130,7 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
     Effect.gen(function*() {
       const { conflict = "attach", executionTimeout, id, reuse = "attach", runTimeout } = options
       const { positiveDuration } = reader("Client.start")
-      const payload = yield* Either.mapLeft(
-        workflow.encodePayload(options.payload as Payload),
-        (detail) => new InvalidPayload({ workflow: workflow.name, detail })
-      )
+      const payload = yield* admitted(workflow.name, workflow.encodePayload(options.payload as Payload))
       const at = yield* Clock.currentTimeMillis
       const receipt: Receipt = yield* commit({
         _tag: "Start",

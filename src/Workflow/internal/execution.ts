@@ -57,6 +57,8 @@ export interface ExecutionOptions {
   readonly runtime: Runtime.Runtime<never>
   readonly opBudget: number
   readonly strictness: Strictness
+  /** Why the journal does not take a payload. Default: it takes all. */
+  readonly refuse?: ((payload: string | null) => string | undefined) | undefined
   /** The run was resumed outside a turn. */
   readonly onFault: (error: NondeterminismError) => void
 }
@@ -205,8 +207,24 @@ export class Execution implements RunService, guards.Host {
       : expected?._tag === "SideEffectRecorded"
       ? expected.payload
       : null
+    const refusal = this.refusal(`side effect ${label}`, payload)
+    if (refusal !== undefined) throw new Error(`the value of side effect ${label} is refused: ${refusal}`)
     this.issue({ _tag: "SideEffectRecorded", label, payload }, origin)
     return payload
+  }
+
+  // What is refused may change with the settings, so the history holds that it was.
+  refusal(what: string, payload: string | null): string | undefined {
+    const label = `refused: ${what}`
+    if (this.recorded === undefined) {
+      const refusal = this.options.refuse?.(payload)
+      if (refusal !== undefined) this.issue({ _tag: "SideEffectRecorded", label, payload: JSON.stringify(refusal) })
+      return refusal
+    }
+    const expected = this.recorded[this.issued.length]
+    if (expected?._tag !== "SideEffectRecorded" || expected.label !== label) return undefined
+    this.issue({ _tag: "SideEffectRecorded", label, payload: expected.payload })
+    return JSON.parse(expected.payload ?? "null") as string
   }
 
   random = (): number => this.seeded.number()
@@ -334,6 +352,13 @@ export class Execution implements RunService, guards.Host {
     if (outcome.outcome === "Interrupted" && this.wishToEnd.cancellation !== undefined) {
       outcome = { outcome: "Cancelled", message: this.wishToEnd.cancellation.reason, payload: null }
     }
+    const refusal = this.refusal("the end of the run", outcome.payload)
+    if (refusal !== undefined) {
+      const message = `${
+        whatEnds[outcome.outcome] ?? "the payload"
+      } of workflow ${this.options.info.workflow} is refused: ${refusal}`
+      outcome = { outcome: "Defect", message, payload: null }
+    }
     this.issue({ _tag: "RunClosed", at: this.now, ...outcome, digest: digest(outcome.payload) })
     this.scheduler.halt()
   }
@@ -443,6 +468,13 @@ class RunClock implements Clock.Clock {
 }
 
 const nameOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): string => `#${fiber.id().id}`
+
+/** What the payload of an outcome is. */
+const whatEnds: Partial<Record<Outcome["outcome"], string>> = {
+  Success: "the success",
+  Failure: "the error",
+  Continued: "the payload to continue with"
+}
 
 const ownDirectory = new URL("..", import.meta.url).pathname
 

@@ -28,7 +28,7 @@ import {
   type RunClosed,
   type Unplaced
 } from "../Event.js"
-import type { Claimed, Entry, Journal, NextRun, OwnedRun, Receipt } from "../Journal.js"
+import type { Claimed, Entry, Journal, NextRun, OwnedRun, PendingActivity, Receipt } from "../Journal.js"
 import type { NondeterminismError } from "../WorkflowError.js"
 import { type Attempts, attempts } from "./attempts.js"
 import type { Strictness } from "./command.js"
@@ -49,6 +49,8 @@ interface Owned extends Omit<OwnedRun, "blocked"> {
   known: number
   /** Somebody has written to the run what this worker has not seen: the journal tells what. */
   outdated: boolean
+  /** Its activities could not be read when it was claimed: they are started from its history. */
+  unread: boolean
   /** Arrivals that are in the journal and wait for a turn. */
   placed: ReadonlyArray<Arrival>
   /** What this process has written to the run while its history was being read. */
@@ -96,12 +98,16 @@ export interface Runs {
   readonly clear: () => void
 }
 
+/** Of a run whose activities came with its claim, nothing more need be read. */
+const nothing = Effect.succeed<Pick<Claimed, "activities">>({ activities: [] })
+
 /** Takes turns, fires timers and runs activities for as long as the scope lives. */
 export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { journal, programs, workerId } = options
     const { store } = journal
     const runtime = yield* Effect.runtime()
+    const scope = yield* Effect.scope
     const clock: Clock.Clock = yield* Effect.clock
 
     const owned = new Map<string, Owned>()
@@ -179,6 +185,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         execution: undefined,
         known: 0,
         outdated: false,
+        unread: false,
         placed: [],
         posted: [],
         carried: [],
@@ -281,6 +288,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         runtime,
         opBudget: options.opBudget,
         strictness: options.strictness,
+        refuse: journal.refuse,
         onFault: (error) => {
           // While a turn is being committed, its receipt finds the fault.
           if (run.state === "idle" && run.execution === execution) block(run, error)
@@ -299,17 +307,17 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     const read = (run: Owned, program: Program): void => {
       loading++
-      fork(
-        store.history(run.runId).pipe(
+      Runtime.runFork(runtime)(
+        Effect.all([store.history(run.runId), run.unread ? store.pending(run.runId) : nothing]).pipe(
           Effect.tapError((error) =>
             Effect.logWarning(`holdfast: run ${run.runId} waits for its history`, Cause.fail(error))
           ),
           Effect.retry(Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("5 seconds"))),
           Effect.matchCause({
             onFailure: () => {},
-            onSuccess: (history) =>
+            onSuccess: ([history, pending]) =>
               contained(run, () => {
-                if (owned.get(run.runId) === run) restore(run, program, history)
+                if (owned.get(run.runId) === run) restore(run, program, history, pending)
               })
           }),
           Effect.ensuring(Effect.sync(() => {
@@ -319,11 +327,18 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
             loads.delete(first)
             read(...first)
           }))
-        )
+        ),
+        // What waits for ever must not outlive the worker.
+        { scope }
       )
     }
 
-    const restore = (run: Owned, program: Program, history: ReadonlyArray<Event>): void => {
+    const restore = (
+      run: Owned,
+      program: Program,
+      history: ReadonlyArray<Event>,
+      pending: Pick<Claimed, "activities">
+    ): void => {
       run.state = "idle"
       // The code has been replaced in the meantime.
       if (programs.get(run.workflow) !== program) return wake(run)
@@ -331,6 +346,8 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       run.placed = replay(execution, history)
       run.known = history.length
       run.outdated = false
+      run.unread = false
+      startActivities(run, pending.activities)
       // What somebody else has ended meanwhile is not to be ended again.
       const ended = new Set(run.placed.map((arrival) => "target" in arrival ? arrival.target : undefined))
       run.inbox = run.inbox.filter((arrival) => !("target" in arrival) || !ended.has(arrival.target))
@@ -461,6 +478,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     const tasks = yield* attempts({
       concurrency: options.activityConcurrency,
+      refuse: journal.refuse,
       // Under a virtual clock nobody would move it while the engine stops.
       gracePeriod: isLive(clock) ? options.gracePeriod : Duration.zero,
       onEnd: deliver,
@@ -469,6 +487,10 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         if (run !== undefined) append(run, [event], recorded)
       }
     })
+
+    const startActivities = (run: Owned, activities: ReadonlyArray<PendingActivity>): void => {
+      for (const { attempt, notBefore, scheduled } of activities) tasks.start({ run, scheduled, attempt }, notBefore)
+    }
 
     const timerKey = (runId: string, command: number) => `${runId}/${command}`
 
@@ -523,8 +545,14 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
           // A blocked run is tried again at once: the code may have been mended.
           if (run.due || run.blocked) wake(run)
         }
-        for (const { attempt, notBefore, runId, scheduled } of claimed.activities) {
-          tasks.start({ run: owned.get(runId)!, scheduled, attempt }, notBefore)
+        const unread = new Set(claimed.unread)
+        for (const runId of unread) {
+          const run = owned.get(runId)!
+          run.unread = true
+          wake(run)
+        }
+        for (const activity of claimed.activities) {
+          if (!unread.has(activity.runId)) startActivities(owned.get(activity.runId)!, [activity])
         }
         for (const { command, fireAt, runId } of claimed.timers) {
           timers.add(timerKey(runId, command), fireAt, { runId, command })

@@ -46,9 +46,20 @@ export const watcher = (
     }
 
     const lookUp = (runIds: ReadonlyArray<string>): Effect.Effect<void, JournalError> =>
-      Effect.map(store.closed(runIds), (records) => {
-        for (const record of records) if (record.closed !== undefined) wake(record.runId, record.closed)
-      })
+      store.closed(runIds).pipe(
+        Effect.map((records) => {
+          for (const record of records) if (record.closed !== undefined) wake(record.runId, record.closed)
+        }),
+        // A run that cannot be read must not keep back the news of the others.
+        Effect.catchAll((error) => {
+          if (runIds.length < 2) return error
+          const middle = runIds.length >> 1
+          return Effect.flatMap(
+            Effect.exit(lookUp(runIds.slice(0, middle))),
+            (first) => Effect.zipRight(lookUp(runIds.slice(middle)), first)
+          )
+        })
+      )
 
     const onNews = (news: News): void => {
       for (const worker of workers) {
