@@ -63,7 +63,7 @@ export class Client extends Context.Tag("holdfast/Workflow/Client")<Client, {
   ) => Effect.Effect<void, InvalidPayload | RunNotFound | RunEnded | JournalError>
   readonly cancel: (
     id: string,
-    options?: EndOptions
+    options?: CancelOptions
   ) => Effect.Effect<void, RunNotFound | RunEnded | JournalError>
   readonly terminate: (
     id: string,
@@ -114,6 +114,15 @@ export interface SignalOptions {
 export interface EndOptions {
   /** What the run, and whoever waits for it, is told. Default: nothing. */
   readonly reason?: string | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface CancelOptions extends EndOptions {
+  /** How long it may take to compensate; then it is terminated. Default: as long as it needs. */
+  readonly timeout?: Duration.DurationInput | undefined
 }
 
 /**
@@ -222,7 +231,7 @@ export interface RunHandle<out Success, out Error> {
     options?: SignalOptions
   ) => Effect.Effect<void, InvalidPayload | RunNotFound | RunEnded | JournalError>
   /** Asks it to end; see the function of this name. */
-  readonly cancel: (options?: EndOptions) => Effect.Effect<void, RunNotFound | RunEnded | JournalError>
+  readonly cancel: (options?: CancelOptions) => Effect.Effect<void, RunNotFound | RunEnded | JournalError>
   /** Ends it; see the function of this name. */
   readonly terminate: (options?: EndOptions) => Effect.Effect<void, RunNotFound | RunEnded | JournalError>
 }
@@ -365,7 +374,7 @@ export const signal = <Payload>(
 
 /**
  * Asks the run of a workflow id to end: it is interrupted, and its finalizers run as compensation, for as long as they
- * need. Only the first request counts.
+ * need, or until the `timeout` of a request is over. Otherwise only the first request counts.
  *
  * @example
  * ```ts
@@ -379,7 +388,7 @@ export const signal = <Payload>(
  */
 export const cancel = (
   id: string,
-  options?: EndOptions
+  options?: CancelOptions
 ): Effect.Effect<void, RunNotFound | RunEnded | JournalError, Client> =>
   Effect.flatMap(Client, (client) => client.cancel(id, options))
 

@@ -457,7 +457,9 @@ export type SignalReceived = typeof SignalReceived.Type
 export const CancelRequested = Schema.TaggedStruct("CancelRequested", {
   seq: Schema.Int,
   at: Schema.Number,
-  reason: Schema.String
+  reason: Schema.String,
+  /** When it is ended without a further word to its code, in milliseconds since the epoch; absent: never. */
+  by: Schema.optional(Schema.Number)
 })
 
 /**

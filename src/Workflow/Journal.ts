@@ -75,6 +75,8 @@ export interface OwnedRun {
   readonly startedAt: number
   /** When it has to end, in milliseconds since the epoch. */
   readonly deadline: number | undefined
+  /** When it has to have ended, since somebody wants it to: the earliest such time. */
+  readonly cancelBy: number | undefined
   /** The fencing epoch: counts the owners of the run. */
   readonly epoch: number
   /** Something has arrived that no turn has consumed. */

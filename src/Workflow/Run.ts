@@ -50,6 +50,8 @@ export interface Cancellation {
   readonly reason: string
   /** When it was asked for, in milliseconds since the epoch. */
   readonly at: number
+  /** When the run is ended without a further word to its code; absent: never. */
+  readonly by?: number | undefined
 }
 
 /**
@@ -112,6 +114,12 @@ export interface RunService {
    * @internal
    */
   readonly refusal: (what: string, payload: string | null) => string | undefined
+  /**
+   * Whether the run came by here first with this change in its code.
+   *
+   * @internal
+   */
+  readonly patched: (id: string) => boolean
   /**
    * The time of the current turn, in milliseconds since the epoch.
    *

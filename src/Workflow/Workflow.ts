@@ -517,6 +517,30 @@ export const sideEffect = <A, I>(
   return Effect.map(Run, (run) => orDie(codec.decode(run.record(label, () => orDie(codec.encode(compute())), origin))))
 }
 
+/**
+ * Whether the run may go the way of a change in its code: `false` for a run that has come by here before the change was
+ * deployed, `true` for every other. The answer is kept in the journal, and is the same wherever the run asks again. It lets
+ * open runs go on while the code of their workflow changes; the old way may be removed when no such run is open.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Workflow } from "holdfast/Workflow"
+ *
+ * declare const chargeTwice: Effect.Effect<void>
+ * declare const chargeOnce: Effect.Effect<void>
+ *
+ * const body = Effect.if(Workflow.patched("charge-once"), {
+ *   onTrue: () => chargeOnce,
+ *   onFalse: () => chargeTwice
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const patched = (id: string): Effect.Effect<boolean, never, Run> => Effect.map(Run, (run) => run.patched(id))
+
 /** How `continueAsNew` leaves the body: no error of its own, so that nothing but the end of the run takes it. */
 class Continue {
   constructor(readonly payload: string | null) {}

@@ -87,7 +87,13 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
     cancel: (options) =>
       Effect.flatMap(
         Clock.currentTimeMillis,
-        (at) => post(workflowId, { _tag: "CancelRequested", at, reason: options?.reason ?? "" })
+        (at) => {
+          const { reason = "", timeout } = options ?? {}
+          const by = timeout === undefined
+            ? {}
+            : { by: at + reader("Client.cancel").duration("timeout", timeout) }
+          return post(workflowId, { _tag: "CancelRequested", at, reason, ...by })
+        }
       ),
     terminate: (options) =>
       Effect.flatMap(

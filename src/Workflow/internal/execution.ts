@@ -34,8 +34,8 @@ import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import * as Supervisor from "effect/Supervisor"
 import { PCGRandom } from "effect/Utils"
-import type { Arrival, Command, Message, RunClosed, RunStarted, Unplaced } from "../Event.js"
-import { type Issued, Run, type RunIdentity, type RunInfo, type RunService } from "../Run.js"
+import type { Arrival, CancelRequested, Command, Message, RunClosed, RunStarted, Unplaced } from "../Event.js"
+import { type Cancellation, type Issued, Run, type RunIdentity, type RunInfo, type RunService } from "../Run.js"
 import { NondeterminismError } from "../WorkflowError.js"
 import { type Answer, describe, type Draft, isSame, type Strictness } from "./command.js"
 import { Conditions } from "./conditions.js"
@@ -86,6 +86,7 @@ export class Execution implements RunService, guards.Host {
   readonly conditions = new Conditions()
   readonly wishToEnd = new WishToEnd(() => this.main?.unsafeInterruptAsFork(this.main.id()))
   private main: Fiber.RuntimeFiber<Outcome> | undefined
+  private readonly patches = new Map<string, boolean>()
   /** Fibers that wait for ever. */
   private nevers = 0
   private commands = 0
@@ -227,6 +228,18 @@ export class Execution implements RunService, guards.Host {
     return JSON.parse(expected.payload ?? "null") as string
   }
 
+  /** Decided once per run: whether it came by here first with this change in its code. */
+  patched(id: string): boolean {
+    const known = this.patches.get(id)
+    if (known !== undefined) return known
+    const label = `patched: ${id}`
+    const expected = this.recorded?.[this.issued.length]
+    const isNew = this.recorded === undefined || (expected?._tag === "SideEffectRecorded" && expected.label === label)
+    this.patches.set(id, isNew)
+    if (isNew) this.issue({ _tag: "SideEffectRecorded", label, payload: null })
+    return isNew
+  }
+
   random = (): number => this.seeded.number()
 
   refuse = (what: string, instead: string): never => {
@@ -259,7 +272,7 @@ export class Execution implements RunService, guards.Host {
       case "SignalReceived":
         return this.mailbox.deliver(arrival)
       case "CancelRequested":
-        return this.wishToEnd.deliver({ at: arrival.at, reason: arrival.reason })
+        return this.wishToEnd.deliver(wishIn(arrival))
     }
     const wait = this.waits.get(arrival.target)
     // Nobody waits any more: the command was abandoned in a turn before.
@@ -271,7 +284,7 @@ export class Execution implements RunService, guards.Host {
   /** Takes what arrived after the end, for the run that goes on. */
   private keep(arrival: Arrival | Unplaced<Arrival>): void {
     if (arrival._tag === "SignalReceived") this.mailbox.keep(arrival)
-    if (arrival._tag === "CancelRequested") this.wishToEnd.keep({ at: arrival.at, reason: arrival.reason })
+    if (arrival._tag === "CancelRequested") this.wishToEnd.keep(wishIn(arrival))
   }
 
   /** What was sent to it and not taken, for the run that goes on. */
@@ -466,6 +479,12 @@ class RunClock implements Clock.Clock {
     )
   }
 }
+
+const wishIn = ({ at, by, reason }: Unplaced<CancelRequested>): Cancellation => ({
+  at,
+  reason,
+  ...(by === undefined ? {} : { by })
+})
 
 const nameOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): string => `#${fiber.id().id}`
 

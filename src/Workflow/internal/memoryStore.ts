@@ -38,7 +38,7 @@ import {
   parentLeft,
   seenUpTo
 } from "./consequences.js"
-import { deadlineOf, firstEvents, place, type Position } from "./place.js"
+import { deadlineOf, earliest, firstEvents, place, type Position } from "./place.js"
 import { decideStart } from "./startPolicy.js"
 import { restMillis, suspectAfter } from "./suspects.js"
 
@@ -60,6 +60,7 @@ interface Stored {
   dueSeq: number
   blocked: string | undefined
   cancelling: boolean
+  cancelBy: number | undefined
   closed: Closing | undefined
 }
 
@@ -96,8 +97,9 @@ export const memoryStore = (): JournalStore => {
     closed
   })
 
-  const ownedRun = ({ blocked, dueSeq, epoch, run }: Stored): OwnedRun => ({
+  const ownedRun = ({ blocked, cancelBy, dueSeq, epoch, run }: Stored): OwnedRun => ({
     ...run,
+    cancelBy,
     epoch,
     due: dueSeq > 0,
     blocked: blocked !== undefined
@@ -124,6 +126,7 @@ export const memoryStore = (): JournalStore => {
       dueSeq: 0,
       blocked: undefined,
       cancelling: false,
+      cancelBy: undefined,
       closed: undefined,
       signals: new Set()
     }
@@ -184,6 +187,7 @@ export const memoryStore = (): JournalStore => {
         break
       case "CancelRequested":
         stored.cancelling = true
+        stored.cancelBy = earliest(stored.cancelBy, event.by)
         break
     }
     if (isClosing(event)) {

@@ -31,6 +31,10 @@ export const deadlineOf = (
   return deadline === Infinity ? undefined : deadline
 }
 
+/** The earlier of two times of which either may be missing. */
+export const earliest = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined ? b : b === undefined ? a : Math.min(a, b)
+
 export const place = (appended: ReadonlyArray<Unplaced<Event>>, after: Position): Placed => {
   // Arrivals that come with a turn are carried by it, so they are consumed as they are written.
   const carried = appended.some((event) => event._tag === "TurnTaken")

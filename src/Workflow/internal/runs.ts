@@ -21,6 +21,7 @@ import type * as Scope from "effect/Scope"
 import { isLive } from "../../internal/liveClock.js"
 import {
   type Arrival,
+  type Closing,
   type Command,
   type Event,
   isArrival,
@@ -35,12 +36,14 @@ import type { Strictness } from "./command.js"
 import { DueQueue } from "./dueQueue.js"
 import { Execution, type Print, type Program } from "./execution.js"
 import { persistentWrites } from "./persistentWrites.js"
+import { earliest } from "./place.js"
 import { replay } from "./replay.js"
 import { makeRunId } from "./runId.js"
 import { restMillis } from "./suspects.js"
 
 /** A run that this worker owns. */
-interface Owned extends Omit<OwnedRun, "blocked"> {
+interface Owned extends Omit<OwnedRun, "blocked" | "cancelBy"> {
+  cancelBy: number | undefined
   /** The journal says that it is blocked. */
   blocked: boolean
   state: "idle" | "loading" | "committing" | "blocked"
@@ -194,8 +197,22 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         failures: 0
       }
       owned.set(run.runId, run)
-      if (run.deadline !== undefined) deadlines.add(run.runId, run.deadline, run)
+      watch(run)
       return run
+    }
+
+    /** Ends it in time, whatever its code does. */
+    const watch = (run: Owned): void => {
+      const { cancelBy, deadline } = run
+      const by = earliest(cancelBy, deadline)
+      if (by !== undefined) deadlines.add(run.runId, by, run)
+    }
+
+    /** A request to end may say by when. */
+    const hurry = (run: Owned, event: Event): void => {
+      if (event._tag !== "CancelRequested" || event.by === undefined) return
+      run.cancelBy = earliest(run.cancelBy, event.by)
+      watch(run)
     }
 
     const unload = (run: Owned): void => {
@@ -250,6 +267,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     const take = (run: Owned, event: Posted): void => {
       if (event.seq <= run.known) return
       follow(run, event.seq, 1)
+      hurry(run, event)
       if (event._tag === "ActivityCompleted" || event._tag === "ActivityFailed") {
         run.inbox = run.inbox.filter((arrival) => !("target" in arrival) || arrival.target !== event.target)
       }
@@ -351,6 +369,8 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       // What somebody else has ended meanwhile is not to be ended again.
       const ended = new Set(run.placed.map((arrival) => "target" in arrival ? arrival.target : undefined))
       run.inbox = run.inbox.filter((arrival) => !("target" in arrival) || !ended.has(arrival.target))
+      // Another process may have asked for it.
+      for (const arrival of run.placed) if (arrival._tag === "CancelRequested") hurry(run, arrival)
       const { posted } = run
       run.posted = []
       for (const event of posted) take(run, event)
@@ -464,11 +484,14 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     const loads = new Set<readonly [Owned, Program]>()
     let loading = 0
 
-    const deadlines = yield* DueQueue.make<Owned>((run, at) =>
-      append(run, [{ _tag: "RunTimedOut", at }], () => {
+    const deadlines = yield* DueQueue.make<Owned>((run, at) => {
+      const late: Unplaced<Closing> = run.deadline !== undefined && run.deadline <= at
+        ? { _tag: "RunTimedOut", at }
+        : { _tag: "RunTerminated", at, reason: "it was asked to end, and has taken too long" }
+      append(run, [late], () => {
         if (owned.get(run.runId) === run) giveUp(run)
       })
-    )
+    })
 
     const held = yield* DueQueue.make<Owned>(wake)
 

@@ -16,6 +16,7 @@ export interface RunState {
   readonly workflow: string
   readonly startedAt: number
   readonly deadline: number | undefined
+  cancelBy: number | undefined
   readonly owner: string | undefined
   readonly epoch: number
   deaths: number
@@ -153,7 +154,11 @@ export class Changes {
     )
     yield* restateRuns(
       connection,
-      [...this.restated].filter((run) => !this.closing.has(run)).map(({ id, status }) => [id, status])
+      [...this.restated].filter((run) => !this.closing.has(run)).map(({ cancelBy, id, status }) => [
+        id,
+        status,
+        cancelBy ?? null
+      ])
     )
     yield* closeRuns(
       connection,
@@ -187,6 +192,7 @@ const insertedRow = (run: RunState): Row => [
   run.workflow,
   run.startedAt,
   run.deadline ?? null,
+  run.cancelBy ?? null,
   run.position.lastSeq,
   run.position.dueSeq,
   run.owner ?? null,
@@ -197,9 +203,9 @@ const insertedRow = (run: RunState): Row => [
 ]
 
 const insertRuns = overRows(
-  13,
+  14,
   (rows) =>
-    `INSERT INTO holdfast_runs (id, run_id, workflow_id, workflow, started_at, deadline, last_seq, due_seq, owner, epoch,
+    `INSERT INTO holdfast_runs (id, run_id, workflow_id, workflow, started_at, deadline, cancel_by, last_seq, due_seq, owner, epoch,
        deaths, status, closed_seq) VALUES ${rows}`
 )
 const insertEvents = overRows(
@@ -239,10 +245,11 @@ const moveRuns = overRows(
 
 // Apart from the above: an update that names these columns rewrites the indexes with them, changed or not.
 const restateRuns = overRows(
-  2,
+  3,
   (rows) =>
-    `WITH restated (id, status) AS (VALUES ${rows})
-     UPDATE holdfast_runs SET status = restated.status FROM restated WHERE holdfast_runs.id = restated.id`
+    `WITH restated (id, status, cancel_by) AS (VALUES ${rows})
+     UPDATE holdfast_runs SET status = restated.status, cancel_by = restated.cancel_by
+     FROM restated WHERE holdfast_runs.id = restated.id`
 )
 const closeRuns = overRows(
   3,

@@ -51,6 +51,7 @@ export const claimRuns = Effect.fnUntraced(function*(
       workflow: row.workflow,
       startedAt: row.started_at,
       deadline: row.deadline ?? undefined,
+      cancelBy: row.cancel_by ?? undefined,
       epoch: row.epoch,
       due: row.due_seq > 0,
       blocked: row.blocked !== null

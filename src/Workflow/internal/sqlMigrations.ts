@@ -18,6 +18,7 @@ const createTables = Effect.gen(function*() {
       workflow TEXT NOT NULL,
       started_at INTEGER NOT NULL,
       deadline INTEGER,
+      cancel_by INTEGER,
       last_seq INTEGER NOT NULL,
       due_seq INTEGER NOT NULL,
       owner TEXT,

@@ -15,6 +15,7 @@ export interface RunRow {
   readonly workflow: string
   readonly started_at: number
   readonly deadline: number | null
+  readonly cancel_by: number | null
   readonly last_seq: number
   readonly due_seq: number
   readonly owner: string | null
@@ -35,6 +36,7 @@ const columnNames = [
   "workflow",
   "started_at",
   "deadline",
+  "cancel_by",
   "last_seq",
   "due_seq",
   "owner",

@@ -21,7 +21,7 @@ import {
   parentLeft,
   seenUpTo
 } from "./consequences.js"
-import { deadlineOf, firstEvents, nowhere, place } from "./place.js"
+import { deadlineOf, earliest, firstEvents, nowhere, place } from "./place.js"
 import { Changes, type LinkState, type RunState } from "./sqlChanges.js"
 import { closingOf, type RecordRow, type RunRow, selectById, selectByRunId, selectLatest } from "./sqlRuns.js"
 import { execute, overRows, overValues } from "./sqlStatement.js"
@@ -224,6 +224,7 @@ class Transaction {
       workflow: row.workflow,
       startedAt: row.started_at,
       deadline: row.deadline ?? undefined,
+      cancelBy: row.cancel_by ?? undefined,
       owner: row.owner ?? undefined,
       epoch: row.epoch,
       deaths: row.deaths,
@@ -262,6 +263,7 @@ class Transaction {
     switch (event._tag) {
       case "CancelRequested":
         run.status = "Cancelling"
+        run.cancelBy = earliest(run.cancelBy, event.by)
         this.changes.restate(run)
         break
       case "SignalReceived":
@@ -302,6 +304,7 @@ class Transaction {
       workflow,
       startedAt: started.at,
       deadline: deadlineOf(started),
+      cancelBy: undefined,
       owner: run.worker,
       epoch: run.worker === undefined ? 0 : 1,
       deaths: 0,
@@ -559,6 +562,7 @@ const ownedRun = (run: RunState): OwnedRun => ({
   workflow: run.workflow,
   startedAt: run.startedAt,
   deadline: run.deadline,
+  cancelBy: run.cancelBy,
   epoch: run.epoch,
   due: run.position.dueSeq > 0,
   blocked: run.blocked !== undefined
