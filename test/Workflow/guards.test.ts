@@ -204,6 +204,23 @@ describe("inside a workflow", () => {
       assert.isAbove(Date.now(), 1_600_000_000_000)
     }))
 
+  it.effect("what a run has kept hold of is real again in a side effect (D4.10.1)", () => {
+    const Drawn = Workflow.make("Drawn", { success: Schema.Boolean })
+    const drawn = Drawn.toLayer(() =>
+      Effect.gen(function*() {
+        const { random } = Math
+        const date = Date
+        const inRun = [random(), date.now()]
+        const real = yield* Workflow.sideEffect("real", Schema.Array(Schema.Number), () => [random(), date.now()])
+        return inRun[1] === 0 && real[1]! > 1_700_000_000_000 && real[0] !== inRun[0]
+      })
+    )
+    return Effect.gen(function*() {
+      const run = yield* Client.start(Drawn, { id: "d" })
+      assert.isTrue(yield* run.result)
+    }).pipe(Effect.provide(drawn.pipe(Layer.provideMerge(Engine.layer()), Layer.provide(Journal.layerMemory))))
+  })
+
   it.effect("dates are dates", () =>
     Effect.gen(function*() {
       const run = yield* Client.start(Subject, { id: "dates" })

@@ -47,15 +47,19 @@ class Never {
 const longest = 2 ** 31 - 1
 
 // @effect-diagnostics globalDate:off
+function logicalNow(): number {
+  return host === undefined ? RealDate.now() : host.now
+}
+
 function LogicalDate(this: unknown, ...args: ReadonlyArray<unknown>): Date | string {
-  if (new.target === undefined) return new RealDate(current().now).toString()
+  if (new.target === undefined) return new RealDate(logicalNow()).toString()
   return args.length === 0
-    ? new RealDate(current().now)
+    ? new RealDate(logicalNow())
     : Reflect.construct(RealDate, args, new.target === LogicalDate ? RealDate : new.target)
 }
 Object.defineProperties(LogicalDate, {
   prototype: { value: RealDate.prototype },
-  now: { value: () => current().now },
+  now: { value: logicalNow },
   parse: { value: RealDate.parse },
   UTC: { value: RealDate.UTC }
 })
@@ -103,11 +107,16 @@ const replacements = ([
       (...args: ReadonlyArray<unknown>) => current().print(method, args)
     ] as const
   )
-] as ReadonlyArray<readonly [target: Target, key: string, value: unknown]>).map(([target, key, value]) => ({
-  owner: ownerOf(target, key),
-  key,
-  value
-}))
+] as ReadonlyArray<readonly [target: Target, key: string, value: (...args: ReadonlyArray<unknown>) => unknown]>).map(
+  ([target, key, value], i) => ({
+    owner: ownerOf(target, key),
+    key,
+    // Code of a run may keep hold of one and call it outside of a drain, as in a side effect: it then means the real one.
+    value: value === LogicalDate ? value : function(this: unknown, ...args: ReadonlyArray<unknown>): unknown {
+      return host === undefined ? Reflect.apply(real[i] as typeof value, this, args) : value(...args)
+    }
+  })
+)
 
 /** Runs something of a drain with the globals as they were before it. */
 export const unguarded = <A>(run: () => A): A => {

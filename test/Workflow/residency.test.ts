@@ -1,0 +1,284 @@
+/**
+ * Which runs are in memory: seen by which histories are read again.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Layer, Ref, Schema, Scope, TestClock } from "effect"
+import { globalValue } from "effect/GlobalValue"
+import { Activity, Client, Engine, Journal, Signal, Workflow } from "holdfast/Workflow"
+import { memoryStore } from "../../src/Workflow/internal/memoryStore.js"
+import { quiet } from "./support/orders.js"
+
+const Note = Signal.make("Note", { payload: Schema.String })
+const Sleeper = Workflow.make("Sleeper", { success: Schema.String })
+const Work = Activity.make("Work", { payload: Schema.String, success: Schema.String })
+
+const sleeper = Sleeper.toLayer(() =>
+  Effect.map(Effect.orDie(Effect.replicateEffect(Note.receive, 3)), (notes) => notes.join(""))
+)
+
+/** An engine that keeps few runs, and what histories it has read. */
+const keeping = (residentRuns: number, live: Layer.Layer<never, never, Engine.Engine>) =>
+  Effect.gen(function*() {
+    const store = memoryStore()
+    const read: Array<string> = []
+    const journal = Layer.scoped(
+      Journal.Journal,
+      Journal.make({
+        ...store,
+        history: (runId) =>
+          Effect.flatMap(store.run(runId), (record) => {
+            read.push(record._tag === "Some" ? record.value.workflowId : runId)
+            return store.history(runId)
+          })
+      })
+    )
+    const engine = live.pipe(Layer.provideMerge(Engine.layer({ residentRuns })), Layer.provide(quiet))
+    return { read, layer: Layer.provideMerge(engine, journal), store }
+  })
+
+const start = (id: string) => Effect.zipRight(Client.start(Sleeper, { id }), TestClock.adjust(0))
+const poke = (id: string) => Effect.zipRight(Client.signal(id, Note, id), TestClock.adjust(0))
+
+describe("runs in memory", () => {
+  it.effect("go on without being read again (T91, D6.5, D6.11)", () =>
+    Effect.gen(function*() {
+      const { layer, read } = yield* keeping(2, sleeper)
+      yield* Effect.gen(function*() {
+        yield* start("a")
+        yield* start("b")
+        yield* poke("a")
+        yield* poke("b")
+        assert.deepStrictEqual(read, [])
+      }).pipe(Effect.provide(layer))
+    }))
+
+  it.effect("leave when there are too many, those that have waited longest first (T92, T93, T94, D6.7)", () =>
+    Effect.gen(function*() {
+      const { layer, read } = yield* keeping(2, sleeper)
+      yield* Effect.gen(function*() {
+        yield* start("a")
+        yield* start("b")
+        yield* poke("a")
+        yield* start("c")
+        // "b" has waited longest, since "a" has moved meanwhile.
+        yield* poke("a")
+        yield* poke("c")
+        assert.deepStrictEqual(read, [])
+        yield* poke("b")
+        assert.deepStrictEqual(read, ["b"])
+      }).pipe(Effect.provide(layer))
+    }))
+
+  it.effect("that left come back as they were, and their place can be taken by others (T95, T101)", () =>
+    Effect.gen(function*() {
+      const { layer, read } = yield* keeping(1, sleeper)
+      yield* Effect.gen(function*() {
+        for (const id of ["a", "b", "c"]) yield* start(id)
+        for (let round = 0; round < 3; round++) {
+          for (const id of ["a", "b", "c"]) yield* poke(id)
+        }
+        for (const id of ["a", "b", "c"]) assert.strictEqual(yield* Client.result(Sleeper, id), id.repeat(3))
+        assert.isAtLeast(read.length, 8)
+      }).pipe(Effect.provide(layer))
+    }))
+
+  it.effect("that have ended make room (T143, T144, T97, W-51)", () =>
+    Effect.gen(function*() {
+      const { layer, read } = yield* keeping(2, sleeper)
+      yield* Effect.gen(function*() {
+        yield* start("stays")
+        for (let i = 0; i < 20; i++) {
+          yield* start(`${i}`)
+          for (let round = 0; round < 3; round++) yield* poke(`${i}`)
+        }
+        yield* poke("stays")
+        assert.deepStrictEqual(read, [])
+      }).pipe(Effect.provide(layer))
+    }))
+
+  it.effect("may leave while an activity of theirs runs: its end brings them back (T98, T99, T100, W-37, D6.8)", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const Worker = Workflow.make("Worker", { success: Schema.String })
+      const { layer } = yield* keeping(
+        1,
+        Layer.mergeAll(
+          Worker.toLayer(() =>
+            Effect.flatMap(Workflow.info, ({ workflowId }) => Effect.orDie(Work.execute(workflowId)))
+          ),
+          Work.toLayer((id) => Effect.as(Deferred.await(gate), `${id} worked`))
+        )
+      )
+      yield* Effect.gen(function*() {
+        const ids = Array.from({ length: 10 }, (_, i) => `w${i}`)
+        for (const id of ids) yield* Client.start(Worker, { id })
+        yield* TestClock.adjust(0)
+        // Every one of them waits for its activity, and there is room for one: nothing is held up by that.
+        yield* Deferred.succeed(gate, undefined)
+        for (const id of ids) assert.strictEqual(yield* Client.result(Worker, id), `${id} worked`)
+      }).pipe(Effect.provide(layer))
+    }))
+
+  it.effect("leave without a word to their code: no finalizer runs (T87, T96, W-36, D4.1.8)", () =>
+    Effect.gen(function*() {
+      const finalized: Array<string> = []
+      const Careful = Workflow.make("Careful")
+      const { layer, store } = yield* keeping(
+        1,
+        Careful.toLayer(() =>
+          Effect.gen(function*() {
+            yield* Effect.addFinalizer(() => Effect.sync(() => finalized.push("scope")))
+            yield* Effect.fork(
+              Effect.onInterrupt(Effect.sleep("1 day"), () => Effect.sync(() => finalized.push("fiber")))
+            )
+            yield* Effect.sleep("2 days")
+          })
+        )
+      )
+      yield* Effect.gen(function*() {
+        for (const id of ["a", "b", "c"]) yield* Client.start(Careful, { id })
+        yield* TestClock.adjust("1 hour")
+        assert.deepStrictEqual(finalized, [])
+      }).pipe(Effect.provide(layer))
+      // Nor when the engine ends.
+      assert.deepStrictEqual(finalized, [])
+      assert.isTrue((yield* store.list({ filter: {}, after: undefined, limit: 9 })).every(({ events }) => events === 4))
+    }))
+
+  it.effect("that were dropped are held by nothing", () =>
+    Effect.gen(function*() {
+      const roots = globalValue(Symbol.for("effect/FiberScope/Global"), () => ({ roots: new Set<unknown>() })).roots
+      const { layer } = yield* keeping(1, sleeper)
+      yield* Effect.gen(function*() {
+        yield* start("first")
+        const before = roots.size
+        for (let i = 0; i < 50; i++) yield* start(`${i}`)
+        assert.isAtMost(roots.size - before, 1)
+      }).pipe(Effect.provide(layer))
+    }))
+})
+
+describe("duties", () => {
+  it.effect("activities run at once as many as may, however many runs ask for them (W-38, W-50)", () =>
+    Effect.gen(function*() {
+      const running = yield* Ref.make(0)
+      let most = 0
+      const Worker = Workflow.make("Worker")
+      const live = Layer.mergeAll(
+        Worker.toLayer(() => Effect.asVoid(Effect.orDie(Work.execute("x")))),
+        Work.toLayer((text) =>
+          Ref.updateAndGet(running, (n) => n + 1).pipe(
+            Effect.tap((now) => Effect.sync(() => most = Math.max(most, now))),
+            Effect.zipRight(Effect.sleep("100 millis")),
+            Effect.zipRight(Ref.update(running, (n) => n - 1)),
+            Effect.as(text)
+          )
+        )
+      )
+      yield* Effect.gen(function*() {
+        const runs = yield* Effect.forEach(
+          Array.from({ length: 20 }, (_, i) => `${i}`),
+          (id) => Client.start(Worker, { id })
+        )
+        yield* TestClock.adjust("399 millis")
+        assert.strictEqual(most, 5)
+        const early = yield* Effect.forEach(runs, (run) => run.poll)
+        assert.strictEqual(early.filter(({ _tag }) => _tag === "Closed").length, 15)
+        yield* TestClock.adjust("1 millis")
+        yield* Effect.forEach(runs, (run) => run.result)
+      }).pipe(Effect.provide(
+        live.pipe(
+          Layer.provideMerge(Engine.layer({ activityConcurrency: 5 })),
+          Layer.provide(quiet),
+          Layer.provideMerge(Journal.layerMemory)
+        )
+      ))
+    }))
+
+  it.effect("histories are read a few at a time (W-38)", () =>
+    Effect.gen(function*() {
+      const store = memoryStore()
+      let reading = 0
+      let most = 0
+      const journal = Layer.scoped(
+        Journal.Journal,
+        Journal.make({
+          ...store,
+          history: (runId) =>
+            Effect.sync(() => most = Math.max(most, ++reading)).pipe(
+              Effect.zipRight(Effect.sleep("1 millis")),
+              Effect.zipRight(store.history(runId)),
+              Effect.tap(() => Effect.sync(() => reading--))
+            )
+        })
+      )
+      yield* Effect.gen(function*() {
+        const ids = Array.from({ length: 50 }, (_, i) => `${i}`)
+        // Started by a client alone, so that the engine finds them all at once.
+        yield* Effect.forEach(ids, (id) => Client.start(Sleeper, { id })).pipe(Effect.provide(Client.layer))
+        yield* Effect.gen(function*() {
+          yield* TestClock.adjust("1 second")
+          for (const id of ids) for (let i = 0; i < 3; i++) yield* Client.signal(id, Note, "x")
+          yield* TestClock.adjust("1 second")
+          for (const id of ids) assert.strictEqual(yield* Client.result(Sleeper, id), "xxx")
+        }).pipe(Effect.provide(
+          sleeper.pipe(Layer.provideMerge(Engine.layer({ replayConcurrency: 3 })), Layer.provide(quiet))
+        ))
+        assert.strictEqual(most, 3)
+      }).pipe(Effect.provide(journal))
+    }))
+
+  it.effect("an engine that replays every turn finds what cannot be replayed at once (B-22, W-43)", () => {
+    let outside = 0
+    const Bad = Workflow.make("Bad", { success: Schema.Number })
+    const bad = Bad.toLayer(() =>
+      Effect.gen(function*() {
+        // What every program can reach and no replay can give back.
+        yield* Effect.sleep(1_000 + outside++)
+        yield* Effect.sleep("1 second")
+        return outside
+      })
+    )
+    const found = (alwaysReplay: boolean) =>
+      Effect.gen(function*() {
+        outside = 0
+        yield* Client.start(Bad, { id: "b" })
+        yield* TestClock.adjust("1 minute")
+        return (yield* Effect.flatMap(Engine.Engine, (engine) => engine.blocked)).map(({ reason }) => reason)
+      }).pipe(Effect.provide(
+        bad.pipe(
+          Layer.provideMerge(Engine.layer({ alwaysReplay })),
+          Layer.provide(quiet),
+          Layer.provideMerge(Journal.layerMemory)
+        )
+      ))
+    return Effect.gen(function*() {
+      assert.deepStrictEqual(yield* found(false), [])
+      assert.deepStrictEqual(yield* found(true), ["Mismatch"])
+    })
+  })
+})
+
+describe("an engine that ends", () => {
+  it.effect("lets activities end, commits their results, and gives its runs up for another one at once (W-30, D6.10)", () =>
+    Effect.gen(function*() {
+      const store = memoryStore()
+      const journal = Layer.scoped(Journal.Journal, Journal.make(store))
+      const Worker = Workflow.make("Worker", { success: Schema.String })
+      const attempts: Array<string> = []
+      const live = Layer.mergeAll(
+        Worker.toLayer(() => Effect.orDie(Work.execute("w"))),
+        Work.toLayer((text) => Effect.as(Effect.sync(() => attempts.push(text)), text))
+      )
+      const engine = live.pipe(Layer.provideMerge(Engine.layer()), Layer.provide(quiet), Layer.provideMerge(journal))
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(engine, scope)
+      yield* Effect.provide(Client.start(Worker, { id: "w" }), context)
+      yield* Scope.close(scope, Exit.void)
+      const record = yield* store.latest("w")
+      assert.isTrue(record._tag === "Some")
+      const { runs } = yield* store.claim({ worker: "next", workflows: ["Worker"], now: 0, leaseUntil: 1, suspects: 1 })
+      const isClosed = record._tag === "Some" && record.value.closed !== undefined
+      assert.strictEqual(runs.length, isClosed ? 0 : 1)
+    }))
+})
