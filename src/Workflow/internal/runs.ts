@@ -12,13 +12,11 @@
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { isLive } from "../../internal/liveClock.js"
 import {
   type Arrival,
   type Command,
@@ -30,11 +28,12 @@ import {
 } from "../Event.js"
 import type { Claimed, Entry, Journal, NextRun, OwnedRun, Receipt } from "../Journal.js"
 import type { NondeterminismError } from "../WorkflowError.js"
-import { type Attempts, attempts } from "./attempts.js"
+import type { AttemptRunner } from "./attemptRunner.js"
+import { attempts } from "./attempts.js"
 import type { Strictness } from "./command.js"
 import { DueQueue } from "./dueQueue.js"
 import { Execution, type Print, type Program } from "./execution.js"
-import { persistentWrites } from "./persistentWrites.js"
+import type { PersistentWrites } from "./persistentWrites.js"
 import { replay } from "./replay.js"
 import { makeRunId } from "./runId.js"
 import { restMillis } from "./suspects.js"
@@ -74,7 +73,8 @@ export interface RunsOptions {
   readonly alwaysReplay: boolean
   readonly replayConcurrency: number
   readonly activityConcurrency: number
-  readonly gracePeriod: Duration.Duration
+  readonly runner: AttemptRunner
+  readonly writes: PersistentWrites
 }
 
 export interface Runs {
@@ -89,9 +89,10 @@ export interface Runs {
   /** The code of a workflow has gone: its runs leave memory. */
   readonly onProgramGone: (workflow: string) => void
   readonly blocked: () => ReadonlyArray<NondeterminismError>
-  readonly addActivity: Attempts["add"]
-  /** Waits until nothing is being written. */
-  readonly quiet: Effect.Effect<void>
+  /** Its lease may have been over for a while: gives up those with activities that it does not own any more. */
+  readonly verify: () => void
+  /** Looks for what others may have written that nobody has told. */
+  readonly review: () => void
   /** Forgets them all. */
   readonly clear: () => void
 }
@@ -99,7 +100,7 @@ export interface Runs {
 /** Takes turns, fires timers and runs activities for as long as the scope lives. */
 export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { journal, programs, workerId } = options
+    const { journal, programs, runner, workerId, writes } = options
     const { store } = journal
     const runtime = yield* Effect.runtime()
     const clock: Clock.Clock = yield* Effect.clock
@@ -110,7 +111,6 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     const blocked = new Map<string, NondeterminismError>()
     const ready = new Set<Owned>()
     const somethingReady = yield* Effect.makeLatch(false)
-    const writes = yield* persistentWrites(journal)
 
     const fork = (effect: Effect.Effect<void>): Fiber.RuntimeFiber<void> => Runtime.runFork(runtime)(effect)
 
@@ -334,6 +334,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       // What somebody else has ended meanwhile is not to be ended again.
       const ended = new Set(run.placed.map((arrival) => "target" in arrival ? arrival.target : undefined))
       run.inbox = run.inbox.filter((arrival) => !("target" in arrival) || !ended.has(arrival.target))
+      for (const target of ended) if (target !== undefined) tasks.cancel(run.runId, target)
       const { posted } = run
       run.posted = []
       for (const event of posted) take(run, event)
@@ -461,8 +462,9 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     const tasks = yield* attempts({
       concurrency: options.activityConcurrency,
-      // Under a virtual clock nobody would move it while the engine stops.
-      gracePeriod: isLive(clock) ? options.gracePeriod : Duration.zero,
+      runner,
+      store,
+      writes,
       onEnd: deliver,
       onRetry: (runId, event, recorded) => {
         const run = owned.get(runId)
@@ -523,9 +525,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
           // A blocked run is tried again at once: the code may have been mended.
           if (run.due || run.blocked) wake(run)
         }
-        for (const { attempt, notBefore, runId, scheduled } of claimed.activities) {
-          tasks.start({ run: owned.get(runId)!, scheduled, attempt }, notBefore)
-        }
+        for (const activity of claimed.activities) tasks.resume(activity)
         for (const { command, fireAt, runId } of claimed.timers) {
           timers.add(timerKey(runId, command), fireAt, { runId, command })
         }
@@ -536,6 +536,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         if (run === undefined) return
         if (event._tag === "RunTerminated") return giveUp(run)
         if (event._tag === "ActivityCompleted" || event._tag === "ActivityFailed") tasks.cancel(runId, event.target)
+        if (event._tag === "AttemptFailed") tasks.onFailed(runId, event)
         if (run.state === "loading") run.posted.push(event)
         else if (run.state !== "blocked") contained(run, () => take(run, event))
       },
@@ -550,8 +551,14 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         for (const run of owned.values()) if (run.workflow === workflow && run.state === "idle") unload(run)
       },
       blocked: () => [...blocked.values()],
-      addActivity: tasks.add,
-      quiet: writes.quiet,
+      verify: () => {
+        for (const runId of tasks.runIds()) {
+          const run = owned.get(runId)
+          // A note that changes nothing is refused when somebody else owns the run.
+          if (run !== undefined && !run.blocked) note(run, undefined)
+        }
+      },
+      review: tasks.review,
       clear: () => {
         for (const run of owned.values()) unload(run)
         owned.clear()
