@@ -296,7 +296,7 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
         const made = underWay ? attempt : attempt - 1
         if (!remote) drop(state.task)
         // What this worker has not seen, the journal tells.
-        const known = lastFailure !== undefined || (attempt === 1 && !remote)
+        const known = !remote && (lastFailure !== undefined || attempt === 1)
         const facts = known ? Effect.succeed({ made, lastFailure }) : factsOf(runId, command)
         whenRead(facts, (found) =>
           writes.commit(runId, {
@@ -360,10 +360,10 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
       const { beatAt, notBefore, outside, startedAt } = pending
       const hasStarted = startedAt !== undefined || beatAt !== undefined
       limits.arm(task, hasStarted)
-      if (task.scheduled.queue !== undefined) return begin(task, hasStarted)
-      if (outside) {
-        setState({ _tag: "Outside", task })
-        const since = startedAt ?? clock.unsafeCurrentTimeMillis()
+      const remote = task.scheduled.queue !== undefined
+      if (remote || outside) {
+        setState({ _tag: remote ? "Remote" : "Outside", task })
+        const since = startedAt ?? Math.max(clock.unsafeCurrentTimeMillis(), notBefore)
         limits.look(task, attemptLimit(task.scheduled, since, Math.max(since, beatAt ?? 0)).at)
       } else if (notBefore > 0) {
         backOff(task, notBefore)
