@@ -2,10 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Layer, Option, Schema, TestClock } from "effect"
 import { Backoff, RetryPolicy } from "holdfast/Schedule"
 import { Activity, Client, Journal } from "holdfast/Workflow"
-import { memoryStore } from "../../src/Workflow/internal/memoryStore.js"
 import type { Entry } from "../../src/Workflow/Journal.js"
 import { describeOrder, engineWith, failedAttempts, failureOf, timedOut, watchedOrder } from "./support/activities.js"
 import * as journals from "./support/journals.js"
+import { recorded } from "./support/journals.js"
 import { Declined, Order, order, started } from "./support/orders.js"
 
 const Line = Schema.Struct({ line: Schema.NumberFromString })
@@ -30,19 +30,6 @@ const beating = (activity: ReturnType<typeof charge>, times: ReadonlyArray<numbe
     times,
     (at, i) =>
       Effect.zipRight(Effect.sleep(Duration.millis(at - (times[i - 1] ?? 0))), activity.heartbeat({ line: i + 1 }))
-  )
-
-/** Notes all that is written to a journal in memory. */
-const recorded = (written: Array<Entry>) =>
-  Layer.scoped(
-    Journal.Journal,
-    Effect.suspend(() => {
-      const store = memoryStore()
-      return Journal.make({
-        ...store,
-        write: (entries) => Effect.zipRight(Effect.sync(() => written.push(...entries)), store.write(entries))
-      })
-    })
   )
 
 for (const [journal, layer] of journals.all) {

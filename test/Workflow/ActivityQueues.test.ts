@@ -1,9 +1,10 @@
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, Option, Schema, TestClock } from "effect"
+import { Cause, Clock, Deferred, Effect, Exit, Fiber, Layer, Option, Schema, TestClock } from "effect"
 import { Backoff, RetryPolicy } from "holdfast/Schedule"
 import { Activity, Client, Engine, Journal } from "holdfast/Workflow"
 import { InvalidOptions } from "../../src/InvalidOptions.js"
+import { SharedClock } from "../../src/Workflow/internal/sharedClock.js"
 import {
   describeOrder,
   ends,
@@ -51,7 +52,7 @@ const serves = (
 
 for (const [journal, layer] of journals.all) {
   describe(`queues on ${journal}`, () => {
-    it.effect("an attempt goes to the engine that serves its queue, and its end to the owner of the run (W-58, D5.16, C18, C19, C22, G1)", () => {
+    it.effect("an attempt goes to the engine that serves its queue, and its end to the owner of the run (W-58, D5.16, C18, C19, C22)", () => {
       const Charge = charge()
       const made: Array<number> = []
       return Effect.gen(function*() {
@@ -88,7 +89,7 @@ for (const [journal, layer] of journals.all) {
         const { exit, history } = yield* watchedOrder
         yield* TestClock.adjust("1 hour")
         assert.deepStrictEqual(yield* exit, Exit.succeed("attempt 2"))
-        const [asked] = (yield* history).filter(({ _tag }) => _tag === "ActivityScheduled")
+        const asked = (yield* history).find(({ _tag }) => _tag === "ActivityScheduled")
         assert.deepInclude(asked, { queue: "gpu", startToClose: 5_000 })
       }).pipe(Effect.provide(Layer.provideMerge(
         engine(
@@ -204,17 +205,17 @@ for (const [journal, layer] of journals.all) {
           yield* TestClock.adjust("1 minute")
           assert.strictEqual(interrupted, i + 1)
           assert.lengthOf(ends(yield* history), 0)
-        }).pipe(
-          Effect.provide(Layer.merge(
+        }).pipe(Effect.provide(Layer.provideMerge(
+          Layer.merge(
             engine(Order.toLayer((cents) =>
               Charge.execute(cents).pipe(
                 Effect.timeoutTo({ duration: "1 minute", onSuccess: (text) => text, onTimeout: () => "too slow" })
               )
             )),
             serves(Charge, () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++)))
-          )),
-          Effect.provide(Layer.fresh(layer))
-        )).pipe(Effect.asVoid)
+          ),
+          layer
+        )))).pipe(Effect.asVoid)
     })
 
     it.effect("attempts that an engine gives up as it stops have not failed (D5.19)", () => {
@@ -383,6 +384,45 @@ describe("queues across processes", () => {
 })
 
 describe("an engine", () => {
+  it.scopedLive("that finds its lease over looks whose its runs are, and stops the attempts of those it has lost (D5.18, B-9)", () =>
+    Effect.gen(function*() {
+      const file = yield* journals.temporaryFile
+      const Charge = charge({ queue: undefined })
+      let [started, interrupted] = [false, false]
+      let away = 0
+      const real = Clock.make()
+      const shared: Clock.Clock = {
+        ...real,
+        unsafeCurrentTimeMillis: () => real.unsafeCurrentTimeMillis() + away,
+        sleep: (duration) => real.sleep(duration)
+      }
+      yield* Effect.gen(function*() {
+        yield* order
+        yield* until(() => started)
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`UPDATE holdfast_runs SET owner = 'another', epoch = epoch + 1`
+        yield* Effect.sleep("100 millis")
+        assert.isFalse(interrupted)
+        away = 60_000
+        yield* until(() => interrupted)
+      }).pipe(
+        Effect.provide(Layer.provideMerge(
+          engine(
+            Layer.merge(
+              Order.toLayer(Charge.execute),
+              handled(Charge, () => {
+                started = true
+                return Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted = true))
+              })
+            ),
+            { lease: "60 millis" }
+          ),
+          journals.sqliteFile(file)
+        )),
+        Effect.provideService(SharedClock, shared)
+      )
+    }))
+
   it.effect("refuses queues that can never work", () =>
     Effect.forEach(
       [{ "": {} }, { gpu: { concurrency: 0 } }, { gpu: { concurrency: 1.5 } }],

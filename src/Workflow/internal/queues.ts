@@ -116,7 +116,7 @@ export const queues = (options: QueuesOptions): Effect.Effect<Queues, never, Sco
         queue.wanted.unsafeOpen()
       },
       onHandler: (activity) => {
-        for (const { run, task } of [...taken.values()]) {
+        for (const { run, task } of taken.values()) {
           const { scheduled } = task
           if (run === undefined && scheduled.activity === activity && scheduled.queue === queue.name) {
             launch(queue, task)
@@ -195,7 +195,7 @@ export const queues = (options: QueuesOptions): Effect.Effect<Queues, never, Sco
       onQueued: want,
       onDropped: ({ attempt, command, runId }) => {
         if (command === undefined) {
-          for (const [key, { task }] of [...taken]) if (task.run.runId === runId) drop(key)
+          for (const [key, { task }] of taken) if (task.run.runId === runId) drop(key)
           return
         }
         const key = keyOf(runId, command)
