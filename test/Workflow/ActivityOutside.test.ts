@@ -274,8 +274,8 @@ describe("ends from another process", () => {
         const tokens: Array<string> = []
         const live = handled(Charge, () =>
           Effect.gen(function*() {
-            if (token === undefined) {
-              token = yield* Activity.token
+            if (tokens.length === 0) {
+              tokens.push(yield* Activity.token)
               return yield* Effect.never
             }
             // The same attempt, made again by the next owner of the run. It does not know that its token is out.
