@@ -144,13 +144,19 @@ describe("heartbeats", () => {
       const { exit } = yield* watchedOrder
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(yield* exit, Exit.succeed("charged"))
-      assert.lengthOf(written.filter(({ _tag }) => _tag === "Heartbeat"), 0)
+      assert.deepStrictEqual(written.flatMap((entry) => entry._tag === "Heartbeat" ? [entry.details] : []), [
+        JSON.stringify({ line: "1" })
+      ])
     }).pipe(
       Effect.provide(Layer.provideMerge(
-        engineWith(
-          beats,
-          () => Effect.as(Effect.forkDaemon(Effect.delay(beats.heartbeat({ line: 1 }), 1_000)), "charged")
-        ),
+        engineWith(beats, () =>
+          Effect.gen(function*() {
+            yield* beats.heartbeat({ line: 1 })
+            // Not written at once, and then not any more.
+            yield* beats.heartbeat({ line: 2 })
+            yield* Effect.forkDaemon(Effect.delay(beats.heartbeat({ line: 3 }), 1_000))
+            return "charged"
+          })),
         recorded(written)
       ))
     )

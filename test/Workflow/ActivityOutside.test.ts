@@ -304,6 +304,66 @@ describe("ends from another process", () => {
       }),
     20_000
   )
+
+  it.scopedLive("interrupt a handler that still runs (W-60, D5.11)", () =>
+    Effect.gen(function*() {
+      const file = yield* journals.temporaryFile
+      const Charge = charge()
+      const token = yield* Deferred.make<string>()
+      const interrupted = yield* Deferred.make<void>()
+      const live = Layer.merge(
+        // The run goes on after its activity.
+        Order.toLayer((cents) => Effect.zipLeft(Charge.execute(cents), Effect.sleep("1 hour"))),
+        handled(Charge, () =>
+          Effect.gen(function*() {
+            yield* Deferred.succeed(token, yield* Activity.token)
+            return yield* Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
+          }))
+      )
+      yield* Effect.gen(function*() {
+        yield* order
+        yield* Effect.provide(
+          Client.completeActivity(Charge, yield* Deferred.await(token), "from outside"),
+          Layer.provide(Client.layer, onFile(file, "10 millis"))
+        )
+        yield* Deferred.await(interrupted)
+      }).pipe(Effect.provide(Layer.provideMerge(started(live).engine, onFile(file, "10 millis"))))
+    }))
+
+  it.scopedLive(
+    "a failure that the owner has not seen wins over the late success of that attempt (W-16, W-17, D5.11)",
+    () =>
+      Effect.gen(function*() {
+        const file = yield* journals.temporaryFile
+        const Charge = charge({ retry: every(1) })
+        const token = yield* Deferred.make<string>()
+        const gate = yield* Deferred.make<void>()
+        yield* Effect.gen(function*() {
+          const run = yield* order
+          yield* Effect.provide(
+            Client.failActivity(Charge, yield* Deferred.await(token), new Declined({ cents: 1 })),
+            Layer.provide(Client.layer, onFile(file, "10 millis"))
+          )
+          yield* Deferred.succeed(gate, undefined)
+          assert.strictEqual(yield* run.result, "second")
+          const history = yield* historyOf(run.runId)
+          assert.lengthOf(failedAttempts(history), 1)
+          assert.lengthOf(ends(history), 1)
+        }).pipe(
+          Effect.provide(Layer.provideMerge(
+            engineWith(Charge, (_, attempt) =>
+              attempt === 2 ? Effect.succeed("second") : Effect.gen(function*() {
+                yield* Deferred.succeed(token, yield* Activity.token)
+                yield* Deferred.await(gate)
+                return "late"
+              })),
+            // It does not look for what others write.
+            onFile(file, "1 hour")
+          ))
+        )
+      }),
+    20_000
+  )
 })
 
 it.effect("handlers may end themselves or leave it to others, case by case", () => {

@@ -209,7 +209,9 @@ for (const [journal, layer] of journals.all) {
           Layer.merge(
             engine(Order.toLayer((cents) =>
               Charge.execute(cents).pipe(
-                Effect.timeoutTo({ duration: "1 minute", onSuccess: (text) => text, onTimeout: () => "too slow" })
+                Effect.timeoutTo({ duration: "1 minute", onSuccess: (text) => text, onTimeout: () => "too slow" }),
+                // The run goes on.
+                Effect.zipLeft(Effect.sleep("1 hour"))
               )
             )),
             serves(Charge, () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++)))
@@ -352,6 +354,7 @@ describe("queues across processes", () => {
         const file = yield* journals.temporaryFile
         const Charge = charge()
         const gate = yield* Deferred.make<void>()
+        const lateHasReported = yield* Deferred.make<void>()
         const made: Array<string> = []
         yield* Effect.gen(function*() {
           const run = yield* order
@@ -368,13 +371,16 @@ describe("queues across processes", () => {
           yield* launched(
             serves(Charge, () => {
               made.push("new")
-              return Effect.succeed("in time")
+              return Effect.as(Deferred.await(lateHasReported), "in time")
             }, gpu(1, { lease: "200 millis" })),
             onFile(file)
           )
-          assert.strictEqual(yield* run.result, "in time")
+          yield* until(() => made.length === 2)
           yield* Deferred.succeed(gate, undefined)
+          // It stops once all that it had to tell is written.
           yield* Fiber.interrupt(away)
+          yield* Deferred.succeed(lateHasReported, undefined)
+          assert.strictEqual(yield* run.result, "in time")
           assert.lengthOf(ends(yield* historyOf(run.runId)), 1)
           assert.deepStrictEqual(made, ["away", "new"])
         }).pipe(Effect.provide(Layer.provideMerge(runs(Charge, { lease: "200 millis" }), onFile(file))))

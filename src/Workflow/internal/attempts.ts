@@ -92,8 +92,7 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
 
     // --- starting
 
-    const begin = (task: Task, hasStarted: boolean): void => {
-      if (task.attempt > 1 || hasStarted) limits.onStarted(task)
+    const begin = (task: Task): void => {
       if (task.scheduled.queue === undefined) return enqueue(task)
       setState({ _tag: "Remote", task })
       lookFrom(task, clock.unsafeCurrentTimeMillis())
@@ -124,7 +123,7 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
 
     const backOff = (task: Task, until: number): void => {
       setState({ _tag: "BackingOff", task })
-      runner.due.add(backOffKey(task), until, () => begin(task, true))
+      runner.due.add(backOffKey(task), until, () => begin(task))
     }
 
     const backOffKey = (task: Task): string => `${keyOfTask(task)}/back-off`
@@ -368,7 +367,7 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
       } else if (notBefore > 0) {
         backOff(task, notBefore)
       } else {
-        begin(task, hasStarted)
+        begin(task)
       }
     }
 
@@ -377,7 +376,7 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
     return {
       start: (task) => {
         limits.arm(task, false)
-        begin(task, false)
+        begin(task)
       },
       resume,
       cancel,
