@@ -12,6 +12,7 @@ import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import type { Activity } from "./Activity.js"
 import type { Event } from "./Event.js"
 import { client } from "./internal/client.js"
 import type { Conflict, Journal, PendingActivity, PendingTimer, Reuse, RunFilter, RunRecord } from "./Journal.js"
@@ -20,6 +21,7 @@ import type { Workflow } from "./Workflow.js"
 import type {
   ActivityError,
   AlreadyStarted,
+  AttemptNotPending,
   InvalidCursor,
   InvalidPayload,
   JournalError,
@@ -69,6 +71,21 @@ export class Client extends Context.Tag("holdfast/Workflow/Client")<Client, {
     id: string,
     options?: EndOptions
   ) => Effect.Effect<void, RunNotFound | RunEnded | JournalError>
+  readonly completeActivity: <Payload, Success, Error, Details>(
+    activity: Activity<Payload, Success, Error, Details>,
+    token: string,
+    value: Success
+  ) => Effect.Effect<void, InvalidPayload | AttemptNotPending | JournalError>
+  readonly failActivity: <Payload, Success, Error, Details>(
+    activity: Activity<Payload, Success, Error, Details>,
+    token: string,
+    error: Error
+  ) => Effect.Effect<void, InvalidPayload | AttemptNotPending | JournalError>
+  readonly heartbeatActivity: <Payload, Success, Error, Details>(
+    activity: Activity<Payload, Success, Error, Details>,
+    token: string,
+    details: Details
+  ) => Effect.Effect<void, InvalidPayload | AttemptNotPending | JournalError>
   readonly list: (options?: ListOptions) => Effect.Effect<Page, InvalidCursor | JournalError>
   readonly count: (filter?: RunFilter) => Effect.Effect<number, JournalError>
   readonly describe: (id: string) => Effect.Effect<RunDescription, RunNotFound | JournalError>
@@ -410,6 +427,59 @@ export const terminate = (
   options?: EndOptions
 ): Effect.Effect<void, RunNotFound | RunEnded | JournalError, Client> =>
   Effect.flatMap(Client, (client) => client.terminate(id, options))
+
+/**
+ * Ends an attempt from outside with a success, by the token that its handler has handed out. It may still be running, and is
+ * interrupted then.
+ *
+ * When this has succeeded the success is in the journal, and it is the only end of that activity. Fails with
+ * {@link AttemptNotPending} when the attempt has ended already, or has timed out.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { Activity, Client } from "holdfast/Workflow"
+ *
+ * const Approval = Activity.make("Approval", { success: Schema.Boolean })
+ *
+ * const onClick = (token: string) => Client.completeActivity(Approval, token, true)
+ * ```
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const completeActivity = <Payload, Success, Error, Details>(
+  activity: Activity<Payload, Success, Error, Details>,
+  token: string,
+  value: Success
+): Effect.Effect<void, InvalidPayload | AttemptNotPending | JournalError, Client> =>
+  Effect.flatMap(Client, (client) => client.completeActivity(activity, token, value))
+
+/**
+ * The same with an error: the attempt has failed, and is retried by the policy of the activity.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const failActivity = <Payload, Success, Error, Details>(
+  activity: Activity<Payload, Success, Error, Details>,
+  token: string,
+  error: Error
+): Effect.Effect<void, InvalidPayload | AttemptNotPending | JournalError, Client> =>
+  Effect.flatMap(Client, (client) => client.failActivity(activity, token, error))
+
+/**
+ * Tells from outside that an attempt is alive, and how far it has come. Each call is a write.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const heartbeatActivity = <Payload, Success, Error, Details>(
+  activity: Activity<Payload, Success, Error, Details>,
+  token: string,
+  details: Details
+): Effect.Effect<void, InvalidPayload | AttemptNotPending | JournalError, Client> =>
+  Effect.flatMap(Client, (client) => client.heartbeatActivity(activity, token, details))
 
 /**
  * One page of the runs that fit a filter, newest first.

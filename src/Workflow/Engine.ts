@@ -3,7 +3,8 @@
  * activities and fires their timers.
  *
  * Workflows and activities are registered by their layers (`Order.toLayer`, `Charge.toLayer`), which require the engine;
- * the engine requires a journal. When an activity has no handler here it waits for one.
+ * the engine requires a journal. An activity runs beside its workflow, and waits for a handler when there is none; with a
+ * queue it runs on any engine that serves that queue and has a handler for it.
  *
  * @since 0.1.0
  */
@@ -38,8 +39,13 @@ export class Engine extends Context.Tag("holdfast/Workflow/Engine")<Engine, {
  * @category models
  */
 export interface Options {
-  /** How many attempts of activities run at once; further ones wait in order. Default 1,000. */
+  /** How many attempts of activities without a queue run at once; further ones wait in order. Default 1,000. */
   readonly activityConcurrency?: number | undefined
+  /**
+   * The queues that this engine serves, with the handlers that are registered with it, and how many attempts of each run
+   * here at once, default 100. A worker may serve queues alone, without the code of any workflow. Default: none.
+   */
+  readonly queues?: { readonly [name: string]: { readonly concurrency?: number | undefined } } | undefined
   /** How many runs are kept in memory; those that wait longest leave it, and are replayed when they wake. Default 5,000. */
   readonly residentRuns?: number | undefined
   /**

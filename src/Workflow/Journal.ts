@@ -441,6 +441,20 @@ export interface JournalStore {
 }
 
 /**
+ * Attempts that nobody waits for any more: one, those of an activity, or those of a run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Dropped {
+  readonly runId: string
+  /** Absent: all of the run. */
+  readonly command?: number | undefined
+  /** Absent: whichever is pending. */
+  readonly attempt?: number | undefined
+}
+
+/**
  * A worker of this process. Runs that are started here, of a workflow that it takes, are handed to it directly.
  *
  * @since 0.1.0
@@ -451,8 +465,10 @@ export interface LocalWorker {
   readonly takes: (workflow: string) => boolean
   /** It owns a run that has just been begun. */
   readonly onBegun: (run: OwnedRun, events: ReadonlyArray<Event>) => void
-  /** Somebody in this process has asked for an activity that goes to this queue. */
-  readonly onQueued: (queue: string) => void
+  /** Somebody in this process has asked for an attempt that goes to this queue; `undefined`: to one that is not known. */
+  readonly onQueued: (queue: string | undefined) => void
+  /** Something in this process has led to attempts being dropped. */
+  readonly onDropped: (dropped: Dropped) => void
   /** Something in this process has led to an event of a run that it owns. Called in the order of the run's events. */
   readonly onPosted: (runId: string, event: Posted) => void
   /** Another process has written to the journal. */

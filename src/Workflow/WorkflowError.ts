@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { Status } from "./Event.js"
+import { AttemptFailure, Status } from "./Event.js"
 
 /**
  * The journal could not do what was asked. Nothing was written.
@@ -140,7 +140,7 @@ const advice = {
 /**
  * An activity that did not end with one of its own errors.
  *
- * - `TimedOut`: its last attempt took longer than `startToClose`.
+ * - `TimedOut`: it was out of time; `timeout` is the limit that it exceeded.
  * - `Defect`: its last attempt died.
  * - `Codec`: its payload, its success or its error does not fit its schema.
  *
@@ -150,7 +150,9 @@ const advice = {
 export class ActivityError
   extends Schema.TaggedError<ActivityError>("holdfast/Workflow/ActivityError")("ActivityError", {
     reason: Schema.Literal("TimedOut", "Defect", "Codec"),
+    timeout: AttemptFailure.fields.timeout,
     activity: Schema.String,
+    /** How many attempts there were. */
     attempts: Schema.Int,
     detail: Schema.String
   })
@@ -280,6 +282,34 @@ export class InvalidPayload
     return `the payload of workflow ${this.workflow} is refused: ${this.detail}`
   }
 }
+
+/**
+ * The attempt that a token stands for cannot be ended from outside. Nothing was written.
+ *
+ * - `Malformed`: no attempt has given this token.
+ * - `OtherActivity`: it belongs to an attempt of another activity.
+ * - `Ended`: the attempt has ended or timed out, nobody waits for it any more, or there never was one.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class AttemptNotPending
+  extends Schema.TaggedError<AttemptNotPending>("holdfast/Workflow/AttemptNotPending")("AttemptNotPending", {
+    reason: Schema.Literal("Malformed", "OtherActivity", "Ended"),
+    activity: Schema.String,
+    token: Schema.String
+  })
+{
+  override get message(): string {
+    return `token ${JSON.stringify(this.token)} ${notPending[this.reason]} (activity ${this.activity})`
+  }
+}
+
+const notPending = {
+  Malformed: "is no token; hand on what `Activity.token` gives, as it is",
+  OtherActivity: "belongs to an attempt of another activity",
+  Ended: "belongs to an attempt that has ended, or that nobody waits for any more"
+} as const
 
 /**
  * The run that a signal or a request was meant for has ended.

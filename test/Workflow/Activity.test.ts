@@ -2,6 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Schema, type Scope, TestClock } from "effect"
 import { Backoff, Retry, RetryPolicy } from "holdfast/Schedule"
 import { Activity, Engine, Journal, WorkflowError } from "holdfast/Workflow"
+import type { Entry } from "../../src/Workflow/Journal.js"
+import { recorded } from "./support/journals.js"
 import { Charge, Declined, historyOf, inMemory, kinds, Order, order, started } from "./support/orders.js"
 
 /** The result of an order whose body is one activity with this handler. */
@@ -33,6 +35,131 @@ const register = (handler: Layer.Layer<never, never, Engine.Engine>) =>
   )
 
 describe("an activity", () => {
+  it.effect("is asked for once, with its name and its encoded payload, and gives its decoded result (T1, T3, T7, T13)", () => {
+    const Parcel = Schema.Struct({ id: Schema.String, weights: Schema.Array(Schema.Number), sent: Schema.Date })
+    const Weigh = Activity.make("Weigh", {
+      payload: Parcel,
+      success: Schema.Struct({ of: Parcel, sum: Schema.BigInt })
+    })
+    const sent = new Date("2024-01-01T12:00:00Z")
+    return inMemory(
+      Layer.mergeAll(
+        Order.toLayer(() =>
+          Effect.map(
+            Weigh.execute({ id: "p", weights: [1, 2.5], sent }),
+            ({ of, sum }) => `${sum} ${of.sent instanceof Date && of.sent.getTime() === sent.getTime()} ${of.weights}`
+          )
+        ),
+        Weigh.toLayer((parcel) => Effect.succeed({ of: parcel, sum: BigInt(parcel.weights.length) }))
+      ),
+      Effect.gen(function*() {
+        const run = yield* order
+        assert.strictEqual(yield* run.result, "2 true 1,2.5")
+        const asked = (yield* historyOf(run.runId)).filter(({ _tag }) => _tag === "ActivityScheduled")
+        assert.lengthOf(asked, 1)
+        assert.deepInclude(asked[0], {
+          activity: "Weigh",
+          payload: JSON.stringify({ id: "p", weights: [1, 2.5], sent: sent.toISOString() })
+        })
+      })
+    )
+  })
+
+  it.effect("that fails gives that very error, which the workflow may handle (T2, T8, D5.6)", () =>
+    inMemory(
+      Layer.mergeAll(
+        Order.toLayer((cents) =>
+          Charge.execute(cents).pipe(
+            Effect.catchTag(
+              "Declined",
+              (error) => error instanceof Declined && error.cents === 7 ? Effect.succeed("handled") : Effect.die(error)
+            )
+          )
+        ),
+        Charge.toLayer(() => new Declined({ cents: 7 }))
+      ),
+      Effect.flatMap(order, (run) => Effect.map(run.result, (result) => assert.strictEqual(result, "handled")))
+    ))
+
+  it.effect("several that are asked for in one turn keep their order and their results, and a result can be had twice (T4, T6)", () =>
+    inMemory(
+      Layer.mergeAll(
+        Order.toLayer(() =>
+          Effect.gen(function*() {
+            const fibers = yield* Effect.forEach([1, 2, 3], (cents) => Effect.fork(Charge.execute(cents)))
+            const [first, again] = [yield* Fiber.joinAll(fibers), yield* Fiber.joinAll(fibers)]
+            return `${first} ${again}`
+          })
+        ),
+        // The last one ends first.
+        Charge.toLayer((cents) => Effect.delay(Effect.succeed(`<${cents}>`), 10_000 - 1_000 * cents))
+      ),
+      Effect.gen(function*() {
+        const run = yield* order
+        const fiber = yield* Effect.fork(run.result)
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(yield* Fiber.join(fiber), "<1>,<2>,<3> <1>,<2>,<3>")
+        const history = yield* historyOf(run.runId)
+        const asked = history.flatMap((event) => event._tag === "ActivityScheduled" ? [event.payload] : [])
+        assert.deepStrictEqual(asked, ["1", "2", "3"])
+        assert.deepStrictEqual(kinds(history).slice(0, 5), [
+          "RunStarted",
+          "TurnTaken",
+          "ActivityScheduled",
+          "ActivityScheduled",
+          "ActivityScheduled"
+        ])
+        assert.lengthOf(history.filter(({ _tag }) => _tag === "ActivityCompleted"), 3)
+      })
+    ))
+
+  it.effect("ends that come together take one turn, and are written with it (D5.8, B-9, G1)", () => {
+    const written: Array<Entry> = []
+    const gate = Effect.unsafeMakeLatch(false)
+    return Effect.gen(function*() {
+      const run = yield* order
+      const fiber = yield* Effect.fork(run.result)
+      yield* TestClock.adjust(0)
+      yield* gate.open
+      assert.strictEqual(yield* Fiber.join(fiber), "3")
+      const turns = written.flatMap((entry) => entry._tag === "Append" ? [entry.events.map(({ _tag }) => _tag)] : [])
+      assert.deepStrictEqual(turns, [
+        ["TurnTaken", "ActivityScheduled", "ActivityScheduled", "ActivityScheduled"],
+        ["ActivityCompleted", "ActivityCompleted", "ActivityCompleted", "TurnTaken", "RunClosed"]
+      ])
+    }).pipe(Effect.provide(Layer.provideMerge(
+      started(Layer.mergeAll(
+        Order.toLayer(() =>
+          Effect.map(Effect.forEach([1, 2, 3], Charge.execute, { concurrency: "unbounded" }), (all) => `${all.length}`)
+        ),
+        Charge.toLayer((cents) => Effect.as(gate.await, `${cents}`))
+      )).engine,
+      recorded(written)
+    )))
+  })
+
+  it.effect("is told which attempt of which activity of which run it is (T10)", () =>
+    inMemory(
+      Layer.mergeAll(
+        Order.toLayer(Charge.execute),
+        Charge.toLayer(() => Effect.map(Activity.info, (info) => JSON.stringify(info)))
+      ),
+      Effect.gen(function*() {
+        const run = yield* order
+        const asked = (yield* Effect.zipRight(run.result, historyOf(run.runId))).find(({ _tag }) =>
+          _tag === "ActivityScheduled"
+        )
+        assert.deepStrictEqual(JSON.parse(yield* run.result), {
+          activity: "Charge",
+          attempt: 1,
+          workflow: "Order",
+          workflowId: "order",
+          runId: run.runId,
+          idempotencyKey: `${run.runId}/${asked?._tag === "ActivityScheduled" && asked.command}`
+        })
+      })
+    ))
+
   it.effect("has one attempt without a retry policy (D5.1)", () =>
     Effect.gen(function*() {
       const { exit, history } = yield* orderOf(charge({}), (cents) => new Declined({ cents }))

@@ -19,6 +19,7 @@ import {
   RunNotFound,
   WorkflowMismatch
 } from "../WorkflowError.js"
+import { activityEnds } from "./activityEnds.js"
 import * as cursor from "./cursor.js"
 import { makeRunId } from "./runId.js"
 
@@ -181,6 +182,7 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
     signal: (id, signal, payload, options) => to(id).signal(signal, payload, options),
     cancel: (id, options) => to(id).cancel(options),
     terminate: (id, options) => to(id).terminate(options),
+    ...activityEnds(journal),
     list: (options = {}) =>
       Effect.gen(function*() {
         const { cursor: text, limit: asked, ...filter } = options

@@ -531,7 +531,8 @@ export const memoryStore = (): JournalStore => {
           if (stored.owner === worker && stored.closed === undefined) stored.owner = undefined
           for (const [command, activity] of stored.activities) {
             if (activity.worker === worker) {
-              stored.activities.set(command, { ...activity, worker: undefined, startedAt: undefined })
+              const startedAt = activity.outside ? activity.startedAt : undefined
+              stored.activities.set(command, { ...activity, worker: undefined, startedAt })
             }
           }
         }

@@ -12,13 +12,11 @@
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { isLive } from "../../internal/liveClock.js"
 import {
   type Arrival,
   type Closing,
@@ -29,13 +27,14 @@ import {
   type RunClosed,
   type Unplaced
 } from "../Event.js"
-import type { Claimed, Entry, Journal, NextRun, OwnedRun, PendingActivity, Receipt } from "../Journal.js"
+import type { Claimed, Entry, Journal, NextRun, OwnedRun, Receipt } from "../Journal.js"
 import type { NondeterminismError } from "../WorkflowError.js"
-import { type Attempts, attempts } from "./attempts.js"
+import type { AttemptRunner } from "./attemptRunner.js"
+import { attempts } from "./attempts.js"
 import type { Strictness } from "./command.js"
 import { DueQueue } from "./dueQueue.js"
 import { Execution, type Print, type Program } from "./execution.js"
-import { persistentWrites } from "./persistentWrites.js"
+import type { PersistentWrites } from "./persistentWrites.js"
 import { earliest } from "./place.js"
 import { replay } from "./replay.js"
 import { makeRunId } from "./runId.js"
@@ -79,7 +78,8 @@ export interface RunsOptions {
   readonly alwaysReplay: boolean
   readonly replayConcurrency: number
   readonly activityConcurrency: number
-  readonly gracePeriod: Duration.Duration
+  readonly runner: AttemptRunner
+  readonly writes: PersistentWrites
 }
 
 export interface Runs {
@@ -94,9 +94,10 @@ export interface Runs {
   /** The code of a workflow has gone: its runs leave memory. */
   readonly onProgramGone: (workflow: string) => void
   readonly blocked: () => ReadonlyArray<NondeterminismError>
-  readonly addActivity: Attempts["add"]
-  /** Waits until nothing is being written. */
-  readonly quiet: Effect.Effect<void>
+  /** Its lease may have been over for a while: gives up those with activities that it does not own any more. */
+  readonly verify: () => void
+  /** Looks for what others may have written that nobody has told. */
+  readonly review: () => void
   /** Forgets them all. */
   readonly clear: () => void
 }
@@ -107,7 +108,7 @@ const nothing = Effect.succeed<Pick<Claimed, "activities">>({ activities: [] })
 /** Takes turns, fires timers and runs activities for as long as the scope lives. */
 export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { journal, programs, workerId } = options
+    const { journal, programs, runner, workerId, writes } = options
     const { store } = journal
     const runtime = yield* Effect.runtime()
     const scope = yield* Effect.scope
@@ -119,7 +120,6 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     const blocked = new Map<string, NondeterminismError>()
     const ready = new Set<Owned>()
     const somethingReady = yield* Effect.makeLatch(false)
-    const writes = yield* persistentWrites(journal)
 
     const fork = (effect: Effect.Effect<void>): Fiber.RuntimeFiber<void> => Runtime.runFork(runtime)(effect)
 
@@ -365,12 +365,13 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       run.known = history.length
       run.outdated = false
       run.unread = false
-      startActivities(run, pending.activities)
+      for (const activity of pending.activities) tasks.resume(activity)
       // What somebody else has ended meanwhile is not to be ended again.
       const ended = new Set(run.placed.map((arrival) => "target" in arrival ? arrival.target : undefined))
       run.inbox = run.inbox.filter((arrival) => !("target" in arrival) || !ended.has(arrival.target))
       // Another process may have asked for it.
       for (const arrival of run.placed) if (arrival._tag === "CancelRequested") hurry(run, arrival)
+      for (const target of ended) if (target !== undefined) tasks.cancel(run.runId, target)
       const { posted } = run
       run.posted = []
       for (const event of posted) take(run, event)
@@ -501,19 +502,15 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     const tasks = yield* attempts({
       concurrency: options.activityConcurrency,
-      refuse: journal.refuse,
-      // Under a virtual clock nobody would move it while the engine stops.
-      gracePeriod: isLive(clock) ? options.gracePeriod : Duration.zero,
+      runner,
+      store,
+      writes,
       onEnd: deliver,
       onRetry: (runId, event, recorded) => {
         const run = owned.get(runId)
         if (run !== undefined) append(run, [event], recorded)
       }
     })
-
-    const startActivities = (run: Owned, activities: ReadonlyArray<PendingActivity>): void => {
-      for (const { attempt, notBefore, scheduled } of activities) tasks.start({ run, scheduled, attempt }, notBefore)
-    }
 
     const timerKey = (runId: string, command: number) => `${runId}/${command}`
 
@@ -574,9 +571,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
           run.unread = true
           wake(run)
         }
-        for (const activity of claimed.activities) {
-          if (!unread.has(activity.runId)) startActivities(owned.get(activity.runId)!, [activity])
-        }
+        for (const activity of claimed.activities) if (!unread.has(activity.runId)) tasks.resume(activity)
         for (const { command, fireAt, runId } of claimed.timers) {
           timers.add(timerKey(runId, command), fireAt, { runId, command })
         }
@@ -587,6 +582,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         if (run === undefined) return
         if (event._tag === "RunTerminated") return giveUp(run)
         if (event._tag === "ActivityCompleted" || event._tag === "ActivityFailed") tasks.cancel(runId, event.target)
+        if (event._tag === "AttemptFailed") tasks.onFailed(runId, event)
         if (run.state === "loading") run.posted.push(event)
         else if (run.state !== "blocked") contained(run, () => take(run, event))
       },
@@ -601,8 +597,14 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         for (const run of owned.values()) if (run.workflow === workflow && run.state === "idle") unload(run)
       },
       blocked: () => [...blocked.values()],
-      addActivity: tasks.add,
-      quiet: writes.quiet,
+      verify: () => {
+        for (const runId of tasks.runIds()) {
+          const run = owned.get(runId)
+          // A note that changes nothing is refused when somebody else owns the run.
+          if (run !== undefined && !run.blocked) note(run, undefined)
+        }
+      },
+      review: tasks.review,
       clear: () => {
         for (const run of owned.values()) unload(run)
         owned.clear()

@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import { type Closing, type Event, isClosing } from "../Event.js"
-import type { Entry, JournalStore, LocalWorker, News, Receipt } from "../Journal.js"
+import type { Dropped, Entry, JournalStore, LocalWorker, News, Receipt } from "../Journal.js"
 import type { JournalError } from "../WorkflowError.js"
 import { SharedClock } from "./sharedClock.js"
 
@@ -45,6 +45,10 @@ export const watcher = (
       for (const resume of waiting) resume(closed)
     }
 
+    const drop = (dropped: Dropped): void => {
+      for (const worker of workers) worker.onDropped(dropped)
+    }
+
     const lookUp = (runIds: ReadonlyArray<string>): Effect.Effect<void, JournalError> =>
       store.closed(runIds).pipe(
         Effect.map((records) => {
@@ -67,7 +71,18 @@ export const watcher = (
         if (news._tag === "Begun") worker.onBegun(news.run, news.events)
         else worker.onPosted(news.runId, news.event)
       }
-      if (news._tag === "Posted" && isClosing(news.event)) wake(news.runId, news.event)
+      if (news._tag !== "Posted") return
+      const { event, runId } = news
+      if (isClosing(event)) {
+        wake(runId, event)
+        drop({ runId })
+      } else if (event._tag === "ActivityCompleted" || event._tag === "ActivityFailed") {
+        drop({ runId, command: event.target })
+      } else if (event._tag === "AttemptFailed") {
+        drop({ runId, command: event.target, attempt: event.attempt })
+        // Of which queue, only its owner knows.
+        for (const worker of workers) worker.onQueued(undefined)
+      }
     }
 
     let seen: number | undefined
@@ -102,10 +117,16 @@ export const watcher = (
         if ("news" in receipt) { for (const news of receipt.news) onNews(news) }
         if (entry._tag === "Append" && receipt._tag === "Appended") {
           const last = { ...entry.events.at(-1), seq: receipt.lastSeq } as Event
-          if (isClosing(last)) wake(entry.runId, last)
+          if (isClosing(last)) {
+            wake(entry.runId, last)
+            drop({ runId: entry.runId })
+          }
           for (const event of entry.events) {
-            if (event._tag !== "ActivityScheduled" || event.queue === undefined) continue
-            for (const worker of workers) worker.onQueued(event.queue)
+            if (event._tag === "ActivityScheduled" && event.queue !== undefined) {
+              for (const worker of workers) worker.onQueued(event.queue)
+            } else if (event._tag === "ActivityCancelled") {
+              drop({ runId: entry.runId, command: event.target })
+            }
           }
         }
       },

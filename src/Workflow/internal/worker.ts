@@ -8,12 +8,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
+import { isLive } from "../../internal/liveClock.js"
 import { reader } from "../../InvalidOptions.js"
 import type { Engine, Options } from "../Engine.js"
 import type { Closing } from "../Event.js"
 import { Journal } from "../Journal.js"
 import type { JournalError } from "../WorkflowError.js"
+import { attemptRunner } from "./attemptRunner.js"
 import type { Program } from "./execution.js"
+import { persistentWrites } from "./persistentWrites.js"
+import { queues as makeQueues } from "./queues.js"
 import { makeRunId } from "./runId.js"
 import { runs as makeRuns } from "./runs.js"
 import { SharedClock } from "./sharedClock.js"
@@ -32,7 +36,7 @@ export const worker = (
   options: Options
 ): Effect.Effect<Context.Tag.Service<Engine>, JournalError, Journal | Scope.Scope> =>
   Effect.gen(function*() {
-    const { lease, ...settings } = read(options)
+    const { lease, queues: concurrency, ...settings } = read(options)
     const journal = yield* Journal
     const { store } = journal
     const shared = yield* SharedClock
@@ -42,11 +46,12 @@ export const worker = (
     /** A store that no other process can open needs no lease. */
     const leased = (yield* store.version) !== undefined
     const leaseUntil = () => leased ? shared.unsafeCurrentTimeMillis() + lease : Infinity
+    const writes = yield* persistentWrites(journal)
 
     // A scope closes from its end: first nothing claims, beats or takes turns any more, then what is under way is
     // committed, then all is released.
     yield* Effect.addFinalizer(() =>
-      runs.quiet.pipe(
+      writes.quiet.pipe(
         // A journal that cannot be written must not hold up the end of the process.
         Effect.raceFirst(shared.sleep(settings.gracePeriod)),
         Effect.zipRight(store.release(workerId)),
@@ -57,7 +62,11 @@ export const worker = (
         Effect.interruptible
       )
     )
-    const runs = yield* makeRuns({ ...settings, journal, workerId, programs })
+    // Under a virtual clock nobody would move it while the engine stops.
+    const gracePeriod = isLive(yield* Effect.clock) ? settings.gracePeriod : Duration.zero
+    const runner = yield* attemptRunner({ writes, refuse: journal.refuse, gracePeriod })
+    const runs = yield* makeRuns({ ...settings, journal, workerId, programs, runner, writes })
+    const queues = yield* makeQueues({ workerId, store, writes, runner, concurrency })
 
     // Runs that may be what kills their owners are taken one first, then two, four, and so on, so that those which are
     // not are cleared.
@@ -93,14 +102,27 @@ export const worker = (
     yield* Effect.zipRight(claimNeeded.await, claim).pipe(Effect.forever, Effect.interruptible, Effect.forkScoped)
 
     if (leased) {
-      yield* store.heartbeat(workerId, leaseUntil())
+      let leasedUntil = Infinity
+      const beat = Effect.suspend(() => {
+        const until = leaseUntil()
+        return Effect.map(store.heartbeat(workerId, until), () => {
+          // Others may have taken what it owned, while it did not renew its lease in time.
+          if (leasedUntil < until - lease) runs.verify()
+          leasedUntil = until
+        })
+      })
+      yield* beat
       yield* shared.sleep(Duration.millis(lease / 3)).pipe(
-        Effect.zipRight(Effect.suspend(() => store.heartbeat(workerId, leaseUntil()))),
+        Effect.zipRight(beat),
         Effect.catchAll((error) =>
           Effect.logWarning("holdfast: a heartbeat failed, and is tried again", Cause.fail(error))
         ),
-        // Runs of workers that have died are found when their lease is over, which nobody announces.
-        Effect.zipRight(Effect.sync(() => claimNeeded.unsafeOpen())),
+        // What workers that have died leave behind is found when their lease is over, which nobody announces.
+        Effect.zipRight(Effect.sync(() => {
+          claimNeeded.unsafeOpen()
+          queues.look()
+          runs.review()
+        })),
         Effect.forever,
         Effect.interruptible,
         Effect.forkScoped
@@ -111,9 +133,13 @@ export const worker = (
       worker: workerId,
       takes: (workflow) => programs.has(workflow),
       onBegun: runs.begin,
-      onQueued: () => {},
+      onQueued: queues.onQueued,
+      onDropped: queues.onDropped,
       onPosted: runs.onPosted,
-      onForeignWrite: () => claimNeeded.unsafeOpen()
+      onForeignWrite: () => {
+        claimNeeded.unsafeOpen()
+        queues.look()
+      }
     })
 
     return {
@@ -135,14 +161,21 @@ export const worker = (
               runs.onProgramGone(name)
             })
         ),
-      addActivity: runs.addActivity
+      addActivity: runner.add
     }
   })
 
 const read = (options: Options) => {
   const { duration, integer, positiveDuration, refuse } = reader("Engine.layer")
+  const queues = new Map(
+    Object.entries(options.queues ?? {}).map(([name, { concurrency = 100 }]) => [
+      name === "" ? refuse("queues", name, "names that are not empty") : name,
+      integer(`queues.${name}.concurrency`, concurrency, 1)
+    ])
+  )
   const strictness = options.strictness ?? "payload"
   return {
+    queues,
     activityConcurrency: integer("activityConcurrency", options.activityConcurrency ?? 1_000, 1),
     residentRuns: integer("residentRuns", options.residentRuns ?? 5_000, 1),
     gracePeriod: Duration.millis(duration("gracePeriod", options.gracePeriod ?? "5 seconds")),

@@ -6,6 +6,8 @@ import { Journal } from "holdfast/Workflow"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { memoryStore } from "../../../src/Workflow/internal/memoryStore.js"
+import type { Entry } from "../../../src/Workflow/Journal.js"
 
 export const temporaryFile = Effect.map(
   Effect.acquireRelease(
@@ -17,7 +19,7 @@ export const temporaryFile = Effect.map(
 
 export const database = (filename: string) => Layer.orDie(SqliteClient.layer({ filename }))
 
-const sqliteFile = (filename: string): Layer.Layer<Journal.Journal | SqlClient.SqlClient> =>
+export const sqliteFile = (filename: string): Layer.Layer<Journal.Journal | SqlClient.SqlClient> =>
   Journal.layerSql().pipe(Layer.provideMerge(database(filename)), Layer.orDie)
 
 export const sqlite = Layer.unwrapScoped(Effect.map(temporaryFile, sqliteFile))
@@ -26,3 +28,16 @@ export const all: ReadonlyArray<readonly [name: string, layer: Layer.Layer<Journ
   ["memory", Journal.layerMemory],
   ["SQLite", sqlite]
 ]
+
+/** Notes all that is written to a journal in memory. */
+export const recorded = (written: Array<Entry>) =>
+  Layer.scoped(
+    Journal.Journal,
+    Effect.suspend(() => {
+      const store = memoryStore()
+      return Journal.make({
+        ...store,
+        write: (entries) => Effect.zipRight(Effect.sync(() => written.push(...entries)), store.write(entries))
+      })
+    })
+  )
