@@ -5,8 +5,9 @@
  *
  * 100,000 runs are started, and sleep. Then their engine ends and another one starts: the table tells how long that takes
  * until every run has its owner and its timer, what memory it needs, and how much of a processor it takes while nothing is
- * due. When their time comes all of them wake within half a minute: they must do so in the order of their times, and the
- * table tells how late they are.
+ * due. When their time comes all of them wake within two minutes, in the order of their times: the table tells how late
+ * they are, and by how much at most one has woken before another that was due earlier. (Those that are in memory need not
+ * be read first.)
  */
 import { SqlClient } from "@effect/sql"
 import { SqliteClient } from "@effect/sql-sqlite-node"
@@ -19,7 +20,7 @@ import { heapInUse } from "./heap.js"
 
 const count = Number(process.argv[3] ?? 100_000)
 /** All wake within this time. */
-const window = 30_000
+const window = 120_000
 const idle = 10_000
 
 const woken: Array<{ readonly due: number; readonly at: number }> = []
@@ -77,10 +78,15 @@ const main = Effect.gen(function*() {
 
     yield* Effect.repeat(Effect.sleep(500), { until: () => woken.length === count || Date.now() > first + 10 * window })
     return [started, startUp, heap, cpu] as const
-  }).pipe(Effect.provide(SqliteClient.layer({ filename: file })))
+  }).pipe(Effect.scoped, Effect.provide(SqliteClient.layer({ filename: file })))
 
   const late = woken.map(({ at, due }) => at - due).sort((a, b) => a - b)
-  const inOrder = woken.every(({ due }, i) => i === 0 || woken[i - 1]!.due <= due)
+  let latest = 0
+  let inversion = 0
+  for (const { due } of woken) {
+    inversion = Math.max(inversion, latest - due)
+    latest = Math.max(latest, due)
+  }
   yield* Console.table([{
     "runs": count,
     "started in, s": seconds(started),
@@ -89,7 +95,7 @@ const main = Effect.gen(function*() {
     "idle, % of a processor": (100 * cpu).toFixed(2),
     "file, MB": Math.round(statSync(file).size / 1e6),
     "woken": woken.length,
-    "in order": inOrder ? "yes" : "NO",
+    "out of order by, ms": inversion.toFixed(0),
     "late, median ms": late[late.length >> 1]!.toFixed(0),
     "late, 99% ms": late[Math.floor(late.length * 0.99)]!.toFixed(0)
   }])

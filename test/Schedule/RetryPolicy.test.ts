@@ -33,7 +33,7 @@ describe("RetryPolicy", () => {
     ])
   })
 
-  it("unlimited retries never end, and the delay stays at the cap (R10, R22)", () => {
+  it("unlimited retries never end, and the delay stays at the cap (R10, R22, W-22)", () => {
     const policy = RetryPolicy.make({ retries: "unlimited", backoff })
     assert.deepStrictEqual(RetryPolicy.next(policy, { ...first, failures: 1_000_000 }), {
       _tag: "Retry",

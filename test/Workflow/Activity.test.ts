@@ -341,7 +341,7 @@ describe("an activity", () => {
       assert.deepStrictEqual(log, [...each(1, "Failure"), ...each(2, "Failure"), ...each(3, "Success")])
     }))
 
-  it.effect("waits for a handler that comes later (W-58, D5.16)", () =>
+  it.effect("waits for a handler that comes later (T9, W-58, D5.16)", () =>
     Effect.gen(function*() {
       const { engine, start } = started(Order.toLayer(Charge.execute))
       yield* Effect.gen(function*() {

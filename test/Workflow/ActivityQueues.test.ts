@@ -190,7 +190,7 @@ for (const [journal, layer] of journals.all) {
       )))
     })
 
-    it.effect("an attempt that nobody waits for any more is interrupted: cancelled, or its run ended (D5.11, W-17)", () => {
+    it.effect("an attempt that nobody waits for any more is interrupted: cancelled, or its run ended (D5.11, D4.8.5, W-17)", () => {
       const Charge = charge()
       let interrupted = 0
       const endings: ReadonlyArray<readonly [string, Effect.Effect<void, unknown, Client.Client>]> = [

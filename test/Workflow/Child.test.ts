@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Layer, Option, Schedule, Schema, TestClock } from "effect"
-import { Activity, Client, Engine, Journal, Signal, Workflow, WorkflowError } from "holdfast/Workflow"
+import { Activity, Client, Engine, History, Journal, Replay, Signal, Workflow, WorkflowError } from "holdfast/Workflow"
 import * as journals from "./support/journals.js"
 import { historyOf, kinds, quiet } from "./support/orders.js"
 
@@ -170,7 +170,7 @@ for (const [name, journal] of journals.all) {
       )
     })
 
-    it.effect("are terminated with their parent, with all that they have asked for (T49, D2.20, D4.9.6, W-27)", () => {
+    it.effect("are terminated with their parent, with all that they have asked for (T49, D2.20, D4.9.6, D4.9.7, W-27)", () => {
       const worked: Array<string> = []
       const Pack = Activity.make("Pack", { payload: Schema.String })
       const Box = Workflow.make("Box")
@@ -605,6 +605,35 @@ describe("windows of children", () => {
           engine: { activityConcurrency: 1 + i % 3, residentRuns: 1 + i % 7, alwaysReplay: i % 5 === 0 }
         })
     ), 60_000)
+})
+
+it.effect("the history of a parent, and of each child, replays with the same code (T48, T53)", () => {
+  const family = Layer.mergeAll(
+    Shop.toLayer((n) =>
+      Effect.gen(function*() {
+        const shipped = yield* Effect.all([ship("a"), Effect.timeoutOption(ship("b"), "10 minutes"), ship("c")], {
+          concurrency: "unbounded"
+        })
+        return n === 3 ? yield* Shop.continueAsNew(4) : JSON.stringify(shipped)
+      })
+    ),
+    Shipment.toLayer((item) => Effect.as(Effect.sleep(item === "b" ? "1 hour" : "1 minute"), item))
+  )
+  return Effect.gen(function*() {
+    const run = yield* shop
+    const fiber = yield* Effect.fork(run.result)
+    yield* TestClock.adjust("3 hours")
+    yield* Fiber.join(fiber)
+    const { runs } = yield* Client.list()
+    assert.lengthOf(runs, 8)
+    for (const { runId } of runs) {
+      const history = yield* History.read(runId)
+      const result = yield* Effect.provide(Replay.registered(history), Layer.provideMerge(family, Replay.layer))
+      assert.isUndefined(result.difference, runId)
+    }
+  }).pipe(Effect.provide(
+    family.pipe(Layer.provideMerge(Engine.layer()), Layer.provide(quiet), Layer.provideMerge(Journal.layerMemory))
+  ))
 })
 
 it.effect("a parent without a word of its own passes the child's failure on (D4.2.4)", () =>

@@ -83,7 +83,7 @@ for (const [journal, layer] of journals.all) {
       }).pipe(Effect.provide(Layer.provideMerge(engine, layer)))
     })
 
-    it.effect("an activity that was running when its engine stopped runs again, with the same key (B-9, D5.15, D5.19)", () =>
+    it.effect("an activity that was running when its engine stopped runs again, with the same key (B-9, D5.15, D5.19, W-23)", () =>
       Effect.gen(function*() {
         const keys = yield* Ref.make<ReadonlyArray<string>>([])
         const running = yield* Deferred.make<void>()
@@ -175,7 +175,7 @@ for (const [journal, layer] of journals.all) {
 }
 
 describe("an engine whose journal fails now and then", () => {
-  it.effect("loses nothing and doubles nothing: what is not written has not happened (W-5, B-2, B-7)", () =>
+  it.effect("loses nothing and doubles nothing: what is not written has not happened (W-5, B-2, B-7, T55, D6.2)", () =>
     Effect.gen(function*() {
       const random = new PCGRandom(42)
       let failures = 0

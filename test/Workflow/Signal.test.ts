@@ -224,7 +224,7 @@ const inMemory = <A, E>(
 ) => test.pipe(Effect.provide(Layer.provideMerge(started(Order.toLayer(() => body)).engine, Journal.layerMemory)))
 
 describe("receiving", () => {
-  it.effect("what loses a race takes nothing, whichever of the two came first (W-19, B-15, T36, T37)", () =>
+  it.effect("what loses a race takes nothing, whichever of the two came first (W-19, B-15, T36, T37, D4.6.3)", () =>
     inMemory(
       Effect.gen(function*() {
         const first = yield* Effect.timeoutOption(Note.receive, "1 hour")
@@ -258,7 +258,7 @@ describe("receiving", () => {
       })
     ))
 
-  it.effect("without waiting: what has arrived, or none; kinds do not mix (T111, D4.7.5)", () =>
+  it.effect("without waiting: what has arrived, or none; kinds do not mix (T111, D4.7.2, D4.7.5)", () =>
     inMemory(
       Effect.gen(function*() {
         const none = yield* Note.tryReceive
@@ -318,7 +318,7 @@ describe("receiving", () => {
 })
 
 describe("inside a workflow", () => {
-  it.effect("a condition is looked at whenever nothing else can go on (T14, T17, W-14, B-4)", () =>
+  it.effect("a condition is looked at whenever nothing else can go on (T14, T17, W-14, B-4, D4.1.3, D4.1.4, D4.1.6)", () =>
     inMemory(
       Effect.gen(function*() {
         let count = 0
@@ -367,7 +367,7 @@ describe("inside a workflow", () => {
     }).pipe(Effect.provide(Journal.layerMemory))
   })
 
-  it.effect("code that sees the end coming may give a result (T18, T20, T21, D4.8.2)", () =>
+  it.effect("code that sees the end coming may give a result (T18, T20, T21, D4.8.1, D4.8.2)", () =>
     inMemory(
       Workflow.uncancellable(Effect.raceFirst(
         Effect.as(Effect.sleep("1 day"), "delivered"),

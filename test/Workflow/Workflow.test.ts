@@ -122,7 +122,7 @@ describe("a workflow", () => {
       })
     ))
 
-  it.effect("of a type that nobody has waits, and does not hold up others (W-7, D6.6)", () =>
+  it.effect("of a type that nobody has waits, and does not hold up others (W-7, D6.6, T60)", () =>
     inMemory(
       Order.toLayer((cents) => Effect.succeed(String(cents))),
       Effect.gen(function*() {

@@ -57,7 +57,7 @@ for (const [name, journal] of journals.all) {
         })
       ))
 
-    it.effect("its result follows it, and its own end is told apart (T59, B-12)", () =>
+    it.effect("its result follows it, and its own end is told apart (T59, B-12, G3)", () =>
       on(
         counting,
         journal,

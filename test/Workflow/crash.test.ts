@@ -29,7 +29,7 @@ const killedAfter = (journal: string, ledger: string, millis: number) =>
 
 describe("a worker that is killed", () => {
   it.live(
-    `loses nothing and doubles nothing over ${kills} kills (T75, B-19, W-12, W-32)`,
+    `loses nothing and doubles nothing over ${kills} kills (T75, B-19, W-12, W-32, W-53)`,
     () =>
       Effect.gen(function*() {
         const folder = yield* Effect.acquireRelease(

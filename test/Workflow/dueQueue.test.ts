@@ -7,7 +7,7 @@ import { DueQueue } from "../../src/Workflow/internal/dueQueue.js"
 const operation = fc.record({ key: fc.nat(30), at: fc.nat(100), cancel: fc.boolean() })
 
 describe("what is due when", () => {
-  it.effect("comes in the order of its times, as in a sorted list, without what was cancelled or replaced (D2.11)", () =>
+  it.effect("comes in the order of its times, as in a sorted list, without what was cancelled or replaced (D2.11, D6.9, W-49)", () =>
     Effect.promise(() =>
       fc.assert(
         fc.asyncProperty(fc.array(operation, { maxLength: 300 }), (operations) =>

@@ -151,7 +151,7 @@ describe("fuzzing", () => {
     assert.isAbove(new Set(orders).size, 1)
   })
 
-  it("children side by side, in any order, also when several end at once (T72, T73)", () => {
+  it("children side by side, in any order, also when several end at once (T72, T73, D4.9.9)", () => {
     for (const count of [3, 5]) {
       const parts = Array.from({ length: count }, (_, i): fuzz.Op => ({
         op: "child",

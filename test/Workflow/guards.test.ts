@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Layer, Logger, Random, Schedule, Schema, TestClock } from "effect"
+import { Clock, Effect, Fiber, HashMap, Layer, Logger, Option, Random, Schedule, Schema, TestClock } from "effect"
 import { Activity, Client, Engine, Journal, type Run, Workflow, type WorkflowError } from "holdfast/Workflow"
 
 const Echo = Activity.make("Echo", { payload: Schema.String, success: Schema.String })
@@ -56,7 +56,7 @@ const forbidden: ReadonlyArray<readonly [name: string, call: () => unknown, inst
 
 describe("a workflow that reaches outside", () => {
   for (const [name, call, instead] of forbidden) {
-    it.effect(`by ${name} is blocked with an error that names it and what to use; other runs go on (B-22, W-43)`, () =>
+    it.effect(`by ${name} is blocked with an error that names it and what to use; other runs go on (B-22, W-43, D4.1.11)`, () =>
       Effect.gen(function*() {
         const { error, history } = yield* blockedBy(
           Effect.gen(function*() {
@@ -147,7 +147,7 @@ describe("a workflow that reaches outside", () => {
 })
 
 describe("a workflow that never ends its turn", () => {
-  it.effect("is blocked when its operations are used up; other runs go on (W-39, B-18)", () =>
+  it.effect("is blocked when its operations are used up; other runs go on (W-39, B-18, T86, D4.1.9)", () =>
     Effect.gen(function*() {
       const { error } = yield* blockedBy(Effect.forever(Effect.void), { opBudget: 10_000 })
       assert.strictEqual(error.reason, "Runaway")
@@ -261,10 +261,14 @@ describe("inside a workflow", () => {
       ).pipe(Layer.provideMerge(Engine.layer()), Layer.provide(Journal.layerMemory))
     )))
 
-  it.effect("a log is written once, and not again on replay (D3.1)", () => {
+  it.effect("a log is written once, with the run that it is of, and not again on replay (D3.1, D6.13, B-20, W-55)", () => {
     const lines: Array<string> = []
-    const logger = Logger.make<unknown, void>(({ message }) => {
+    const runs = new Set<unknown>()
+    const logger = Logger.make<unknown, void>(({ annotations, message }) => {
       lines.push(String(message))
+      for (const name of ["workflow", "workflowId", "runId"]) {
+        runs.add(Option.getOrUndefined(HashMap.get(annotations, name)))
+      }
     })
     const Live = Subject.toLayer(() =>
       Effect.gen(function*() {
@@ -281,6 +285,7 @@ describe("inside a workflow", () => {
       yield* Effect.zipRight(Client.start(Subject, { id: "log" }), TestClock.adjust("1 minute")).pipe(
         Effect.provide(Live)
       )
+      assert.isTrue(runs.has("Subject"))
       assert.deepStrictEqual(lines, ["before", "printed"])
       yield* Effect.zipRight(TestClock.adjust("1 hour"), Client.result(Subject, "log")).pipe(Effect.provide(Live))
       assert.deepStrictEqual(lines, ["before", "printed", "after"])

@@ -48,13 +48,13 @@ const lived = (body: Body, meanwhile: Effect.Effect<unknown, unknown, Client.Cli
     ).pipe(Layer.provideMerge(Engine.layer()), Layer.provide(quiet), Layer.provideMerge(Journal.layerMemory))
   ))
 
-const gives = (name: string, body: Body, expected: unknown) =>
-  it.effect(name, () => Effect.map(lived(body), ({ value }) => assert.deepStrictEqual(value, expected)))
+const gives = (body: Body, expected: unknown) =>
+  Effect.map(lived(body), ({ value }) => assert.deepStrictEqual(value, expected))
 
 const echo = (text: string) => Effect.orDie(Echo.execute(text))
 
 describe("activities, as the workflow sees them", () => {
-  it.effect("are asked for in the order of the code, each answer goes to who asked (T1, T4, T57)", () =>
+  it.effect("are asked for in the order of the code, each answer goes to who asked (T1, T4, T57, D4.3.4)", () =>
     Effect.gen(function*() {
       const { history, value } = yield* lived(
         Effect.all([echo("a"), echo("b"), echo("c")], { concurrency: "unbounded" })
@@ -72,7 +72,7 @@ describe("activities, as the workflow sees them", () => {
     )
   })
 
-  it.effect("a future is a forked fiber: its value is there for whoever asks again, without another event (T6)", () =>
+  it.effect("a future is a forked fiber: its value is there for whoever asks again, without another event (T6, D4.3.1)", () =>
     Effect.gen(function*() {
       const { history, value } = yield* lived(Effect.gen(function*() {
         const future = yield* Effect.fork(echo("a"))
@@ -85,17 +85,17 @@ describe("activities, as the workflow sees them", () => {
 })
 
 describe("fibers", () => {
-  gives(
-    "take turns: the one that forks goes on first (T84, T85)",
-    Effect.gen(function*() {
-      const log: Array<string> = ["main"]
-      const fiber = yield* Effect.fork(Effect.sync(() => log.push("forked")))
-      log.push("main after the fork")
-      yield* Fiber.join(fiber)
-      return [...log, "main after the wait"]
-    }),
-    ["main", "main after the fork", "forked", "main after the wait"]
-  )
+  it.effect("take turns: the one that forks goes on first (T84, T85, D4.1.1, D4.1.2)", () =>
+    gives(
+      Effect.gen(function*() {
+        const log: Array<string> = ["main"]
+        const fiber = yield* Effect.fork(Effect.sync(() => log.push("forked")))
+        log.push("main after the fork")
+        yield* Fiber.join(fiber)
+        return [...log, "main after the wait"]
+      }),
+      ["main", "main after the fork", "forked", "main after the wait"]
+    ))
 
   it.effect("a defect in any of them ends the run, and what the turn has asked for before is not run (T88, T89, T90, D4.1.10)", () =>
     Effect.gen(function*() {
@@ -145,124 +145,125 @@ describe("fibers", () => {
 })
 
 describe("queues and mailboxes between fibers", () => {
-  gives(
-    "hand over a value, whoever comes first (T26, T27, T35)",
-    Effect.gen(function*() {
-      const queue = yield* Queue.bounded<number>(1)
-      const receiver = yield* Effect.fork(Queue.take(queue))
-      yield* Queue.offer(queue, 42)
-      const early = yield* Fiber.join(receiver)
-      yield* Queue.offer(queue, 43)
-      return [early, yield* Queue.take(queue)]
-    }),
-    [42, 43]
-  )
+  it.effect("hand over a value, whoever comes first (T26, T27, T35, D4.5.1)", () =>
+    gives(
+      Effect.gen(function*() {
+        const queue = yield* Queue.bounded<number>(1)
+        const receiver = yield* Effect.fork(Queue.take(queue))
+        yield* Queue.offer(queue, 42)
+        const early = yield* Fiber.join(receiver)
+        yield* Queue.offer(queue, 43)
+        return [early, yield* Queue.take(queue)]
+      }),
+      [42, 43]
+    ))
 
-  gives(
-    "keep their order, also when they are full and senders wait (T28, T29, W-20)",
-    Effect.gen(function*() {
-      const queue = yield* Queue.bounded<number>(1)
-      const senders = yield* Effect.forEach([1, 2, 3, 4], (n) => Effect.fork(Queue.offer(queue, n)))
-      yield* Effect.sleep(1)
-      const received = yield* Effect.replicateEffect(Queue.take(queue), 4)
-      yield* Fiber.joinAll(senders)
-      return received
-    }),
-    [1, 2, 3, 4]
-  )
+  it.effect("keep their order, also when they are full and senders wait (T28, T29, W-20, D4.5.2)", () =>
+    gives(
+      Effect.gen(function*() {
+        const queue = yield* Queue.bounded<number>(1)
+        const senders = yield* Effect.forEach([1, 2, 3, 4], (n) => Effect.fork(Queue.offer(queue, n)))
+        yield* Effect.sleep(1)
+        const received = yield* Effect.replicateEffect(Queue.take(queue), 4)
+        yield* Fiber.joinAll(senders)
+        return received
+      }),
+      [1, 2, 3, 4]
+    ))
 
-  gives(
-    "that end let go of who waits, after what they hold has been taken (T30, T31, T32, T38)",
-    Effect.gen(function*() {
-      const mailbox = yield* Mailbox.make<number>()
-      yield* mailbox.offerAll([1, 2])
-      yield* mailbox.end
-      const [values, done] = yield* mailbox.takeAll
-      const empty = yield* Mailbox.make<number>()
-      const waiting = yield* Effect.fork(Effect.exit(empty.take))
-      yield* Effect.sleep(1)
-      yield* empty.end
-      const exit = yield* Fiber.join(waiting)
-      return [Chunk.toReadonlyArray(values), done, Exit.isFailure(exit)]
-    }),
-    [[1, 2], true, true]
-  )
+  it.effect("that end let go of who waits, after what they hold has been taken (T30, T31, T32, T38, D4.5.3)", () =>
+    gives(
+      Effect.gen(function*() {
+        const mailbox = yield* Mailbox.make<number>()
+        yield* mailbox.offerAll([1, 2])
+        yield* mailbox.end
+        const [values, done] = yield* mailbox.takeAll
+        const empty = yield* Mailbox.make<number>()
+        const waiting = yield* Effect.fork(Effect.exit(empty.take))
+        yield* Effect.sleep(1)
+        yield* empty.end
+        const exit = yield* Fiber.join(waiting)
+        return [Chunk.toReadonlyArray(values), done, Exit.isFailure(exit)]
+      }),
+      [[1, 2], true, true]
+    ))
 
-  gives(
-    "that have ended take nothing more, and ending twice is nothing (T33, T34, T41, W-21)",
-    Effect.gen(function*() {
-      const mailbox = yield* Mailbox.make<number>({ capacity: 1 })
-      yield* mailbox.offer(1)
-      const sender = yield* Effect.fork(mailbox.offer(2))
-      yield* Effect.sleep(1)
-      const taken = yield* Effect.orDie(mailbox.take)
-      // The value of a sender that was waiting has been taken in: it does not fail afterwards.
-      const first = yield* mailbox.end
-      return [taken, yield* Fiber.join(sender), first, yield* mailbox.end, yield* mailbox.offer(3)]
-    }),
-    [1, true, true, false, false]
-  )
+  it.effect("that have ended take nothing more, and ending twice is nothing (T33, T34, T41, W-21)", () =>
+    gives(
+      Effect.gen(function*() {
+        const mailbox = yield* Mailbox.make<number>({ capacity: 1 })
+        yield* mailbox.offer(1)
+        const sender = yield* Effect.fork(mailbox.offer(2))
+        yield* Effect.sleep(1)
+        const taken = yield* Effect.orDie(mailbox.take)
+        // The value of a sender that was waiting has been taken in: it does not fail afterwards.
+        const first = yield* mailbox.end
+        return [taken, yield* Fiber.join(sender), first, yield* mailbox.end, yield* mailbox.offer(3)]
+      }),
+      [1, true, true, false, false]
+    ))
 
-  gives(
-    "with many on both sides lose and double nothing (T39)",
-    Effect.gen(function*() {
-      const queue = yield* Queue.bounded<number>(2)
-      const producers = yield* Effect.forEach(
-        [0, 10, 20],
-        (from) => Effect.fork(Effect.forEach([1, 2, 3], (n) => Queue.offer(queue, from + n)))
-      )
-      const consumers = yield* Effect.forEach(
-        [1, 2, 3],
-        () => Effect.fork(Effect.replicateEffect(Queue.take(queue), 3))
-      )
-      yield* Fiber.joinAll(producers)
-      const received = yield* Effect.forEach(consumers, (consumer) => Fiber.join(consumer))
-      return received.flat().sort((a, b) => a - b)
-    }),
-    [1, 2, 3, 11, 12, 13, 21, 22, 23]
-  )
+  it.effect("with many on both sides lose and double nothing, first come first (T39, D4.5.4)", () =>
+    gives(
+      Effect.gen(function*() {
+        const queue = yield* Queue.bounded<number>(2)
+        const producers = yield* Effect.forEach(
+          [0, 10, 20],
+          (from) => Effect.fork(Effect.forEach([1, 2, 3], (n) => Queue.offer(queue, from + n)))
+        )
+        const consumers = yield* Effect.forEach(
+          [1, 2, 3],
+          () => Effect.fork(Effect.replicateEffect(Queue.take(queue), 3))
+        )
+        yield* Fiber.joinAll(producers)
+        const received = yield* Effect.forEach(consumers, (consumer) => Fiber.join(consumer))
+        return received.flat().sort((a, b) => a - b)
+      }),
+      [1, 2, 3, 11, 12, 13, 21, 22, 23]
+    ))
 
-  gives(
-    "a Deferred wakes all who wait for it (T35)",
-    Effect.gen(function*() {
-      const deferred = yield* Deferred.make<string>()
-      const waiting = yield* Effect.forEach([1, 2], () => Effect.fork(Deferred.await(deferred)))
-      yield* Effect.fork(Effect.delay(Deferred.succeed(deferred, "now"), "1 hour"))
-      return yield* Effect.forEach(waiting, (fiber) => Fiber.join(fiber))
-    }),
-    ["now", "now"]
-  )
+  it.effect("a Deferred wakes all who wait for it (T35)", () =>
+    gives(
+      Effect.gen(function*() {
+        const deferred = yield* Deferred.make<string>()
+        const waiting = yield* Effect.forEach([1, 2], () => Effect.fork(Deferred.await(deferred)))
+        yield* Effect.fork(Effect.delay(Deferred.succeed(deferred, "now"), "1 hour"))
+        return yield* Effect.forEach(waiting, (fiber) => Fiber.join(fiber))
+      }),
+      ["now", "now"]
+    ))
 })
 
 describe("races", () => {
-  gives(
-    "the first to come wins, and knows its time (T102, T103, T104)",
-    Effect.gen(function*() {
-      const timer = (hours: number) => Effect.as(Effect.sleep(`${hours} hours`), hours)
-      const first = yield* Effect.race(timer(1), timer(2))
-      const second = yield* Effect.race(timer(4), timer(3))
-      return [first, second, yield* Clock.currentTimeMillis]
-    }),
-    [1, 3, 4 * 3_600_000]
-  )
+  it.effect("the first to come wins, and knows its time (T102, T103, T104, D4.6.2)", () =>
+    gives(
+      Effect.gen(function*() {
+        const timer = (hours: number) => Effect.as(Effect.sleep(`${hours} hours`), hours)
+        const first = yield* Effect.race(timer(1), timer(2))
+        const second = yield* Effect.race(timer(4), timer(3))
+        return [first, second, yield* Clock.currentTimeMillis]
+      }),
+      [1, 3, 4 * 3_600_000]
+    ))
 
-  gives(
-    "what is still pending can be waited for again (T105, T106, D4.6.1)",
-    Effect.gen(function*() {
-      const fibers = yield* Effect.forEach(
-        [2, 1],
-        (hours) => Effect.fork(Effect.as(Effect.sleep(`${hours} hours`), hours))
-      )
-      const [slow, fast] = fibers as [Fiber.RuntimeFiber<number>, Fiber.RuntimeFiber<number>]
-      const first = yield* Effect.raceFirst(Fiber.join(slow), Fiber.join(fast))
-      const pending = yield* Fiber.poll(slow)
-      const second = yield* Fiber.join(slow)
-      return [first, Option.isNone(pending), second]
-    }),
-    [1, true, 2]
-  )
+  it.effect("what is still pending can be waited for again (T105, T106, D4.6.1)", () =>
+    gives(
+      Effect.gen(function*() {
+        const fibers = yield* Effect.forEach(
+          [2, 1],
+          (hours) => Effect.fork(Effect.as(Effect.sleep(`${hours} hours`), hours))
+        )
+        const [slow, fast] = fibers as [Fiber.RuntimeFiber<number>, Fiber.RuntimeFiber<number>]
+        const first = yield* Effect.raceFirst(Fiber.join(slow), Fiber.join(fast))
+        const pending = yield* Fiber.poll(slow)
+        const second = yield* Fiber.join(slow)
+        return [first, Option.isNone(pending), second]
+      }),
+      [1, true, 2]
+    ))
 
-  gives("of nothing end at once where they may (T107)", Effect.all([], { concurrency: "unbounded" }), [])
+  it.effect("of nothing end at once where they may (T107)", () =>
+    gives(Effect.all([], { concurrency: "unbounded" }), []))
 
   it.effect("a loop over many leaves no fibers and no timers behind (W-46, W-47)", () =>
     Effect.gen(function*() {
@@ -287,7 +288,7 @@ describe("races", () => {
 })
 
 describe("timers", () => {
-  it.effect("one that is interrupted in its turn is cancelled, and never fires (T130, T108, T133, W-15, W-40)", () =>
+  it.effect("one that is interrupted in its turn is cancelled, and never fires (T130, T108, T133, W-15, W-40, D4.4.4)", () =>
     Effect.gen(function*() {
       const { history, value } = yield* lived(Effect.gen(function*() {
         const timer = yield* Effect.fork(Effect.sleep("1 hour"))
@@ -306,7 +307,7 @@ describe("timers", () => {
       assert.deepStrictEqual(history.flatMap((event) => event._tag === "TimerFired" ? [event.target] : []), [3])
     }))
 
-  it.effect("what has fired cannot be cancelled any more (T131, W-40)", () =>
+  it.effect("what has fired cannot be cancelled any more (T131, W-40, D4.4.3)", () =>
     Effect.gen(function*() {
       const { history, value } = yield* lived(Effect.gen(function*() {
         const timer = yield* Effect.fork(Effect.as(Effect.sleep("1 hour"), "fired"))
@@ -318,21 +319,21 @@ describe("timers", () => {
       assert.lengthOf(history.filter((event) => event._tag === "TimerCancelled"), 0)
     }))
 
-  gives(
-    "to cancel one leaves the others (T132)",
-    Effect.gen(function*() {
-      const [first, second] = yield* Effect.all([
-        Effect.fork(Effect.sleep("1 hour")),
-        Effect.fork(Effect.zipRight(Effect.sleep("2 hours"), Clock.currentTimeMillis))
-      ])
-      yield* Effect.yieldNow()
-      yield* Fiber.interrupt(first)
-      return yield* Fiber.join(second)
-    }),
-    2 * 3_600_000
-  )
+  it.effect("to cancel one leaves the others (T132)", () =>
+    gives(
+      Effect.gen(function*() {
+        const [first, second] = yield* Effect.all([
+          Effect.fork(Effect.sleep("1 hour")),
+          Effect.fork(Effect.zipRight(Effect.sleep("2 hours"), Clock.currentTimeMillis))
+        ])
+        yield* Effect.yieldNow()
+        yield* Fiber.interrupt(first)
+        return yield* Fiber.join(second)
+      }),
+      2 * 3_600_000
+    ))
 
-  it.effect("fire at their time, not before, those of one instant together (T134, T135, T136, T137, C23, C24, C25, D4.4.2)", () =>
+  it.effect("fire at their time, not before, those of one instant together (T134, T135, T136, T137, C23, C24, C25, D4.4.2, W-52)", () =>
     Effect.gen(function*() {
       const log: Array<number> = []
       const run = yield* Client.start(Subject, { id: "s", payload: 1 })
@@ -347,6 +348,8 @@ describe("timers", () => {
         3
       ]])
       assert.lengthOf((yield* store.pending(run.runId)).timers, 1)
+      // Three fired, and it took one turn.
+      assert.lengthOf((yield* store.history(run.runId)).filter((event) => event._tag === "TurnTaken"), 2)
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(yield* run.result, 7_200_000)
       assert.deepStrictEqual(log, [])
@@ -359,17 +362,17 @@ describe("timers", () => {
       ).pipe(Layer.provideMerge(Engine.layer()), Layer.provide(quiet), Layer.provideMerge(Journal.layerMemory))
     )))
 
-  gives(
-    "a condition with a limit of time: met, not met, and met from the start (T14, T15, T16, D4.4.5)",
-    Effect.gen(function*() {
-      let ready = false
-      yield* Effect.fork(Effect.delay(Effect.sync(() => ready = true), "1 hour"))
-      const within = (limit: string) =>
-        Effect.map(Effect.timeoutOption(Workflow.until(() => ready), limit as "1 hour"), Option.isSome)
-      return [yield* within("30 minutes"), yield* within("2 hours"), yield* within("1 minute")]
-    }),
-    [false, true, true]
-  )
+  it.effect("a condition with a limit of time: met, not met, and met from the start (T14, T15, T16, D4.4.5)", () =>
+    gives(
+      Effect.gen(function*() {
+        let ready = false
+        yield* Effect.fork(Effect.delay(Effect.sync(() => ready = true), "1 hour"))
+        const within = (limit: string) =>
+          Effect.map(Effect.timeoutOption(Workflow.until(() => ready), limit as "1 hour"), Option.isSome)
+        return [yield* within("30 minutes"), yield* within("2 hours"), yield* within("1 minute")]
+      }),
+      [false, true, true]
+    ))
 })
 
 describe("the code of a workflow", () => {
@@ -423,6 +426,142 @@ describe("the code of a workflow", () => {
       assert.deepStrictEqual(value, ["a", "b", "c", null])
       assert.isAtMost(history.filter((event) => event._tag === "TurnTaken").length, 5)
     }))
+})
+
+describe("words of a workflow", () => {
+  it.effect("that ask for nothing do not let others in between (D4.1.5)", () =>
+    gives(
+      Effect.gen(function*() {
+        const log: Array<string> = []
+        const other = yield* Effect.fork(Effect.sync(() => log.push("other")))
+        yield* Clock.currentTimeMillis
+        yield* Workflow.info
+        yield* Workflow.sideEffect("drawn", Schema.Number, () => 1)
+        yield* Effect.orDie(Note.tryReceive)
+        yield* Workflow.until(() => true)
+        log.push("first")
+        yield* Fiber.join(other)
+        return log
+      }),
+      ["first", "other"]
+    ))
+
+  it.effect("to sleep for no time lets others go first, and asks for nothing (D4.4.1)", () =>
+    Effect.gen(function*() {
+      const { history, value } = yield* lived(Effect.gen(function*() {
+        const log: Array<string> = []
+        yield* Effect.fork(Effect.sync(() => log.push("other")))
+        yield* Effect.sleep(0)
+        yield* Effect.sleep(-5)
+        return [...log, "first"]
+      }))
+      assert.deepStrictEqual(value, ["other", "first"])
+      assert.deepStrictEqual(kinds(history), ["RunStarted", "TurnTaken", "RunClosed"])
+    }))
+
+  it.effect("queues between fibers leave nothing in the history (D4.5.5)", () =>
+    Effect.gen(function*() {
+      const { history } = yield* lived(Effect.gen(function*() {
+        const queue = yield* Queue.bounded<number>(1)
+        yield* Effect.fork(Effect.forEach([1, 2, 3], (n) => Queue.offer(queue, n)))
+        return yield* Effect.replicateEffect(Queue.take(queue), 3)
+      }))
+      assert.deepStrictEqual(kinds(history), ["RunStarted", "TurnTaken", "RunClosed"])
+    }))
+
+  it.effect("a race is won by a failure, too (D4.6.4)", () =>
+    gives(
+      Effect.raceFirst(
+        Effect.as(Effect.sleep("2 hours"), "slept"),
+        Effect.delay(Effect.fail("failed"), "1 hour")
+      ).pipe(Effect.catchAll((error) => Effect.succeed(error))),
+      "failed"
+    ))
+
+  it.effect("a side effect whose value does not fit ends the run with why (D4.10.2)", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* lived(
+        Workflow.sideEffect("drawn", Schema.Positive, () => -1)
+      )
+      assert.isTrue(Exit.isFailure(exit) && Cause.pretty(exit.cause).includes("side effect drawn"))
+    }))
+
+  it.effect("a run that interrupts itself has not been cancelled by anybody (D4.2.3)", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* lived(Effect.interrupt)
+      assert.isTrue(Exit.isFailure(exit))
+      const error = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
+      assert.deepInclude(Option.getOrThrow(error), { reason: "Interrupted" })
+    }))
+
+  it.effect("to go on as another run comes before all that the code catches, and leaves nothing pending (D4.2.3, D4.11.2)", () => {
+    const Loop = Workflow.make("Loop", { payload: Schema.Number, success: Schema.Number })
+    return Effect.gen(function*() {
+      const run = yield* Client.start(Loop, { id: "l", payload: 1 })
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(yield* run.result, 2)
+      const { store } = yield* Journal.Journal
+      assert.deepStrictEqual(yield* store.pending(run.runId), { activities: [], timers: [] })
+      assert.strictEqual((yield* store.history(run.runId)).at(-1)?._tag, "RunClosed")
+    }).pipe(Effect.provide(
+      Layer.mergeAll(
+        Loop.toLayer((n) =>
+          Effect.gen(function*() {
+            if (n === 2) return n
+            yield* Effect.forkDaemon(Effect.sleep("1 day"))
+            yield* Effect.forkDaemon(echo("late"))
+            yield* Effect.sleep("1 hour")
+            return yield* Loop.continueAsNew(2).pipe(Effect.catchAll(() => Effect.succeed(0)))
+          })
+        ),
+        Echo.toLayer(() => Effect.never)
+      ).pipe(Layer.provideMerge(Engine.layer()), Layer.provide(quiet), Layer.provideMerge(Journal.layerMemory))
+    ))
+  })
+
+  it("do not compile outside of a workflow, and do not run there (D4.1.13)", async () => {
+    // @ts-expect-error: it needs a run.
+    const exit = await Effect.runPromiseExit(Workflow.info)
+    assert.isTrue(Exit.isFailure(exit) && Cause.pretty(exit.cause).includes("holdfast/Workflow/Run"))
+  })
+
+  it.effect("each turn says what it has consumed (T58)", () =>
+    Effect.gen(function*() {
+      const { history } = yield* lived(echo("a"))
+      const turns = history.flatMap((event) =>
+        event._tag === "TurnTaken" ? [[event.seq, event.upTo, event.carried]] : []
+      )
+      // The first saw the start, the second the end of the activity, which came with it.
+      assert.deepStrictEqual(turns, [[2, 1, 0], [5, 3, 1]])
+    }))
+
+  it.effect("time in a run never goes back, though the clocks of machines differ (W-62)", () =>
+    Effect.gen(function*() {
+      const { store } = yield* Journal.Journal
+      yield* store.write([{
+        _tag: "Start",
+        run: { runId: "r", worker: undefined },
+        workflowId: "s",
+        workflow: "Subject",
+        // A client whose clock is an hour ahead.
+        started: { _tag: "RunStarted", at: 3_600_000, payload: "1" },
+        conflict: "attach",
+        reuse: "attach"
+      }])
+      const times = yield* Effect.gen(function*() {
+        yield* TestClock.adjust("2 hours")
+        return yield* Client.result(Subject, "s")
+      }).pipe(Effect.provide(
+        Subject.toLayer(() =>
+          Effect.gen(function*() {
+            const before = yield* Clock.currentTimeMillis
+            yield* Effect.sleep("10 minutes")
+            return [before, yield* Clock.currentTimeMillis]
+          })
+        ).pipe(Layer.provideMerge(Engine.layer()), Layer.provide(quiet))
+      ))
+      assert.deepStrictEqual(times, [3_600_000, 4_200_000])
+    }).pipe(Effect.provide(Journal.layerMemory)))
 })
 
 describe("a change of the code", () => {

@@ -6,7 +6,7 @@ import { Deferred, Effect, Exit, Layer, Ref, Schema, Scope, TestClock } from "ef
 import { globalValue } from "effect/GlobalValue"
 import { Activity, Client, Engine, Journal, Signal, Workflow } from "holdfast/Workflow"
 import { memoryStore } from "../../src/Workflow/internal/memoryStore.js"
-import { quiet } from "./support/orders.js"
+import { historyOf, quiet } from "./support/orders.js"
 
 const Note = Signal.make("Note", { payload: Schema.String })
 const Sleeper = Workflow.make("Sleeper", { success: Schema.String })
@@ -195,6 +195,51 @@ describe("duties", () => {
       ))
     }))
 
+  it.effect("a window of activities always ends, also with one slot (S1, S2, T74a, D6.4)", () => {
+    const Window = Workflow.make("Window", { success: Schema.Number })
+    const Item = Activity.make("Item", { payload: Schema.Number, success: Schema.Number })
+    const windows = (runs: number, activityConcurrency: number) => {
+      const executed = new Map<string, number>()
+      return Effect.gen(function*() {
+        const handles = yield* Effect.forEach(
+          Array.from({ length: runs }, (_, i) => `${i}`),
+          (id) => Client.start(Window, { id })
+        )
+        yield* TestClock.adjust("1 hour")
+        for (const run of handles) {
+          assert.strictEqual(yield* run.result, 60)
+          const scheduled = (yield* historyOf(run.runId)).filter((event) => event._tag === "ActivityScheduled")
+          assert.lengthOf(scheduled, 60)
+        }
+        assert.strictEqual(executed.size, 60 * runs)
+        assert.isTrue([...executed.values()].every((times) => times === 1))
+      }).pipe(Effect.provide(
+        Layer.mergeAll(
+          Window.toLayer(() =>
+            Effect.map(
+              Effect.forEach(Array.from({ length: 60 }, (_, i) => i), (i) => Effect.orDie(Item.execute(i)), {
+                concurrency: 10
+              }),
+              (items) => items.length
+            )
+          ),
+          Item.toLayer((i) =>
+            Effect.flatMap(Activity.idempotencyKey, (key) =>
+              Effect.as(
+                Effect.delay(Effect.sync(() => executed.set(key, (executed.get(key) ?? 0) + 1)), 1 + i % 5),
+                i
+              ))
+          )
+        ).pipe(
+          Layer.provideMerge(Engine.layer({ activityConcurrency })),
+          Layer.provide(quiet),
+          Layer.provideMerge(Journal.layerMemory)
+        )
+      ))
+    }
+    return Effect.zipRight(windows(40, 1_000), windows(20, 1))
+  }, 60_000)
+
   it.effect("histories are read a few at a time (W-38)", () =>
     Effect.gen(function*() {
       const store = memoryStore()
@@ -260,7 +305,7 @@ describe("duties", () => {
 })
 
 describe("an engine that ends", () => {
-  it.effect("lets activities end, commits their results, and gives its runs up for another one at once (W-30, D6.10)", () =>
+  it.effect("gives its runs up for another one at once, and what it cut off has not failed (W-30, D6.3, D6.10)", () =>
     Effect.gen(function*() {
       const store = memoryStore()
       const journal = Layer.scoped(Journal.Journal, Journal.make(store))
@@ -268,17 +313,26 @@ describe("an engine that ends", () => {
       const attempts: Array<string> = []
       const live = Layer.mergeAll(
         Worker.toLayer(() => Effect.orDie(Work.execute("w"))),
-        Work.toLayer((text) => Effect.as(Effect.sync(() => attempts.push(text)), text))
+        Work.toLayer((text) =>
+          Effect.zipRight(Effect.sync(() => attempts.push(text)), Effect.as(Effect.sleep("1 day"), text))
+        )
       )
       const engine = live.pipe(Layer.provideMerge(Engine.layer()), Layer.provide(quiet), Layer.provideMerge(journal))
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(engine, scope)
-      yield* Effect.provide(Client.start(Worker, { id: "w" }), context)
+      const { runId } = yield* Effect.provide(Client.start(Worker, { id: "w" }), context)
+      yield* TestClock.adjust("1 hour")
       yield* Scope.close(scope, Exit.void)
-      const record = yield* store.latest("w")
-      assert.isTrue(record._tag === "Some")
       const { runs } = yield* store.claim({ worker: "next", workflows: ["Worker"], now: 0, leaseUntil: 1, suspects: 1 })
-      const isClosed = record._tag === "Some" && record.value.closed !== undefined
-      assert.strictEqual(runs.length, isClosed ? 0 : 1)
+      assert.deepStrictEqual(runs.map((run) => run.runId), [runId])
+      yield* store.release("next")
+      yield* Effect.gen(function*() {
+        const run = yield* Client.get(Worker, "w")
+        yield* TestClock.adjust("1 day")
+        assert.strictEqual(yield* run.result, "w")
+        const tags = (yield* Client.history("w")).map(({ _tag }) => _tag)
+        assert.notInclude(tags, "AttemptFailed")
+        assert.deepStrictEqual(attempts, ["w", "w"])
+      }).pipe(Effect.provide(engine))
     }))
 })

@@ -525,7 +525,7 @@ describe("a SQLite journal whose commit fails", () => {
 })
 
 describe("a SQLite journal that cannot be opened", () => {
-  it.effect("says so", () =>
+  it.effect("says so to whoever builds it (T55, G7)", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       yield* sql`CREATE TABLE holdfast_runs (somebody_elses TEXT)`
