@@ -23,8 +23,10 @@ import type {
   Receipt,
   RunFilter,
   RunPosition,
-  RunRecord
+  RunRecord,
+  Written
 } from "../Journal.js"
+import { JournalError } from "../WorkflowError.js"
 import {
   answerTo,
   type Ask,
@@ -38,6 +40,7 @@ import {
   parentLeft,
   seenUpTo
 } from "./consequences.js"
+import { snapshot } from "./memorySnapshot.js"
 import { deadlineOf, firstEvents, place, type Position } from "./place.js"
 import { decideStart } from "./startPolicy.js"
 import { restMillis, suspectAfter } from "./suspects.js"
@@ -45,7 +48,7 @@ import { restMillis, suspectAfter } from "./suspects.js"
 /** An activity, and the worker that has taken its attempt from a queue. */
 type Activity = PendingActivity & { readonly worker: string | undefined }
 
-interface Stored {
+export interface Stored {
   readonly run: Pick<OwnedRun, "runId" | "workflowId" | "workflow" | "startedAt" | "deadline">
   readonly events: Array<Event>
   readonly activities: Map<number, Activity>
@@ -64,7 +67,7 @@ interface Stored {
 }
 
 /** A run that another one has asked for. */
-interface Link {
+export interface Link {
   child: Stored
   parent: Stored
   /** Absent: nobody waits for it, since the parent has gone on as another run. */
@@ -112,6 +115,7 @@ export const memoryStore = (): JournalStore => {
     const [started] = events
     if (started?._tag !== "RunStarted") throw new Error(`run ${run.runId} does not begin with RunStarted`)
     const { runId, workflow, workflowId } = run
+    if (runs.has(runId)) throw new JournalError({ reason: "Write", detail: `there is a run ${runId} already` })
     const stored: Stored = {
       run: { runId, workflowId, workflow, startedAt: started.at, deadline: deadlineOf(started) },
       events: [],
@@ -173,7 +177,7 @@ export const memoryStore = (): JournalStore => {
         stored.activities.delete(event.target)
         break
       case "TimerStarted":
-        stored.timers.set(event.command, { runId, command: event.command, fireAt: event.fireAt })
+        stored.timers.set(event.command, Object.freeze({ runId, command: event.command, fireAt: event.fireAt }))
         break
       case "TimerCancelled":
       case "TimerFired":
@@ -194,7 +198,7 @@ export const memoryStore = (): JournalStore => {
 
   const append = (stored: Stored, events: ReadonlyArray<Unplaced<Event>>): ReadonlyArray<Event> => {
     const placed = place(events, positionOf(stored))
-    stored.events.push(...placed.events)
+    for (const event of placed.events) stored.events.push(sealed(event))
     stored.dueSeq = placed.dueSeq
     stored.closed = placed.closed
     for (const event of placed.events) index(stored, event)
@@ -417,6 +421,30 @@ export const memoryStore = (): JournalStore => {
     return news
   }
 
+  const writeAll = (entries: ReadonlyArray<Entry>): Written => {
+    const undo = mayFail(entries) ? snapshot({ runs, latest, links }) : undefined
+    try {
+      return { receipts: entries.map(write), consequences: settle() }
+    } catch (error) {
+      undo?.()
+      pendingConsequences = []
+      throw error
+    }
+  }
+
+  /** Whether a run may be begun under a known id, or without one. */
+  const mayFail = (entries: ReadonlyArray<Entry>): boolean => {
+    const runIds = new Set<string>()
+    const isKnown = (runId: string): boolean => runs.has(runId) || runIds.size === runIds.add(runId).size
+    return entries.some((entry) => {
+      if (entry._tag === "Start") return isKnown(entry.run.runId)
+      if (entry._tag !== "Append") return false
+      const { children = [], events, next } = entry
+      return (next !== undefined && isKnown(next.runId)) || children.some(({ runId }) => isKnown(runId)) ||
+        children.length < events.filter(({ _tag }) => _tag === "ChildScheduled").length
+    })
+  }
+
   // --- reads
 
   const matches = ({ startedBefore, startedFrom, status, workflow, workflowId }: RunFilter) => (run: RunRecord) =>
@@ -432,7 +460,14 @@ export const memoryStore = (): JournalStore => {
   const isOver = (worker: string, now: number): boolean => (leases.get(worker) ?? Infinity) <= now
 
   return {
-    write: (entries) => Effect.sync(() => ({ receipts: entries.map(write), consequences: settle() })),
+    write: (entries) =>
+      Effect.suspend(() => {
+        try {
+          return Effect.succeed(writeAll(entries))
+        } catch (error) {
+          return error instanceof JournalError ? Effect.fail(error) : Effect.die(error)
+        }
+      }),
     history: (runId) => Effect.sync(() => [...(runs.get(runId)?.events ?? [])]),
     run: (runId) => Effect.sync(() => Option.map(Option.fromNullable(runs.get(runId)), record)),
     latest: (workflowId) => Effect.sync(() => Option.map(Option.fromNullable(latest.get(workflowId)), record)),
@@ -527,13 +562,30 @@ export const memoryStore = (): JournalStore => {
           if (stored.owner === worker && stored.closed === undefined) stored.owner = undefined
           for (const [command, activity] of stored.activities) {
             if (activity.worker === worker) {
-              stored.activities.set(command, { ...activity, worker: undefined, startedAt: undefined })
+              // One that is completed from outside goes on without its worker.
+              const startedAt = activity.outside ? activity.startedAt : undefined
+              stored.activities.set(command, { ...activity, worker: undefined, startedAt })
             }
           }
         }
       }),
     version: Effect.succeed(undefined)
   }
+}
+
+/** Nobody changes what the store holds, neither who wrote it nor who has read it. */
+const sealed = (event: Event): Event => {
+  const fields = event as { [key: string]: unknown }
+  for (const key in fields) {
+    const value = fields[key]
+    if (typeof value === "object" && value !== null) fields[key] = frozen(structuredClone(value))
+  }
+  return Object.freeze(event)
+}
+
+const frozen = (value: object): object => {
+  for (const each of Object.values(value)) if (typeof each === "object" && each !== null) frozen(each)
+  return Object.freeze(value)
 }
 
 /** In the order of their commands. */

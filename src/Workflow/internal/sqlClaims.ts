@@ -112,9 +112,13 @@ export const extendLease = (connection: Connection, worker: string, leaseUntil: 
 
 export const releaseAll = Effect.fnUntraced(function*(connection: Connection, worker: string) {
   yield* execute(connection, "UPDATE holdfast_runs SET owner = NULL WHERE owner = ? AND closed_seq IS NULL", [worker])
-  yield* execute(connection, "UPDATE holdfast_activities SET worker = NULL, started_at = NULL WHERE worker = ?", [
-    worker
-  ])
+  // One that is completed from outside goes on without its worker.
+  yield* execute(
+    connection,
+    `UPDATE holdfast_activities SET worker = NULL, started_at = CASE WHEN outside = 1 THEN started_at END
+     WHERE worker = ?`,
+    [worker]
+  )
   yield* execute(connection, "DELETE FROM holdfast_workers WHERE worker = ?", [worker])
 })
 
