@@ -543,7 +543,7 @@ export const memoryStore = (): JournalStore => {
             stored.activities.set(activity.scheduled.command, taken)
             return publicPart(taken)
           }),
-          next: later.length === 0 ? undefined : Math.min(...later)
+          next: ready.length === limit || later.length === 0 ? undefined : Math.min(...later)
         }
       }),
     taken: (worker) =>

@@ -64,6 +64,7 @@ export const takeAttempts = Effect.fnUntraced(function*(
   connection: Connection,
   { activities, limit, now, queue, worker }: Options<"takeAttempts">
 ) {
+  if (activities.length === 0) return { attempts: [], next: undefined }
   const names = activities.map(() => "?").join(", ")
   const waiting = `FROM holdfast_activities a WHERE queue = ? AND activity IN (${names}) AND outside = 0
     AND (worker IS NULL OR worker IN (SELECT worker FROM holdfast_workers WHERE lease_until <= ?))`
@@ -85,15 +86,15 @@ export const takeAttempts = Effect.fnUntraced(function*(
     ({ command, run }) =>
       execute<ActivityRow>(connection, `${activityRows} WHERE a.run = ? AND a.command = ?`, [run, command])
   )
+  const attempts = yield* Effect.forEach(rows.flat(), pendingActivity)
+  // A worker that has got all it wanted asks again before it waits.
+  if (attempts.length === limit) return { attempts, next: undefined }
   const [later] = yield* execute<{ readonly next: number | null }>(
     connection,
     `SELECT min(not_before) AS next ${waiting} AND not_before > ?`,
     [...values, now]
   )
-  return {
-    attempts: yield* Effect.forEach(rows.flat(), pendingActivity),
-    next: later?.next ?? undefined
-  }
+  return { attempts, next: later?.next ?? undefined }
 })
 
 export const takenBy = (connection: Connection, worker: string) =>
@@ -131,7 +132,11 @@ export const pendingIn = Effect.fnUntraced(function*(connection: Connection, run
   const timers = yield* selectTimers(connection, ids)
   return {
     activities: yield* Effect.forEach(activities, pendingActivity),
-    timers: timers.map(({ command, fire_at, run_id }) => ({ runId: run_id, command, fireAt: fire_at }))
+    timers: [...timers].sort((a, b) => a.fire_at - b.fire_at).map(({ command, fire_at, run_id }) => ({
+      runId: run_id,
+      command,
+      fireAt: fire_at
+    }))
   }
 })
 
@@ -161,7 +166,7 @@ const selectTimers = overValues<{ readonly run_id: string; readonly command: num
   runs
 ) =>
   `SELECT r.run_id, t.command, t.fire_at FROM holdfast_timers t JOIN holdfast_runs r ON r.id = t.run
-   WHERE t.run IN (VALUES ${runs}) ORDER BY t.fire_at, t.run, t.command`
+   WHERE t.run IN (VALUES ${runs}) ORDER BY t.run, t.command`
 )
 
 const pendingActivity = (row: ActivityRow): Effect.Effect<PendingActivity, JournalError> =>
@@ -194,7 +199,7 @@ const claimFree = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1
 const claimFromDead = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, deaths = deaths + ${busy}
   WHERE ${ofDead} AND deaths < ${suspectAfter} RETURNING ${runColumns}`
 const selectSuspects = `SELECT id, deaths FROM holdfast_runs
-  WHERE ${ofDead} AND deaths >= ${suspectAfter} AND rests_until <= ? ORDER BY deaths, id`
+  WHERE ${ofDead} AND deaths >= ${suspectAfter} AND rests_until <= ?`
 const claimSuspect = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, deaths = deaths + ${busy},
   rests_until = CASE WHEN ${busy} THEN ? ELSE rests_until END WHERE id = ? RETURNING ${runColumns}`
 

@@ -226,7 +226,7 @@ export const claims = theme(
         ])
         const rest = yield* die.claim(1)
         // The one that was left has died less often than the others.
-        const [first] = rest.runs.filter(({ runId }) => runId !== "idle")
+        const first = rest.runs.find(({ runId }) => runId !== "idle")
         yield* same("those with the fewest deaths come first", [
           first !== undefined && !more.runs.some(({ runId }) => runId === first.runId),
           rest.moreSuspects

@@ -251,3 +251,7 @@ export const cancelSent = (command: number, workflowId: string): EventOf<"Cancel
   at: at + 4,
   reason: "asked by another run"
 })
+
+/** What a run writes to ask for a child, in its first turn. */
+export const asking = (options?: Parameters<typeof child>[1], runId = "p"): Of<"Append"> =>
+  append(runId, [turn(1), child(1, options)])

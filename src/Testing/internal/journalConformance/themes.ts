@@ -6,6 +6,7 @@ import type { Theme } from "./behaviour.js"
 import { children } from "./children.js"
 import { claims } from "./claims.js"
 import { endings } from "./ends.js"
+import { families } from "./families.js"
 import { groups } from "./groups.js"
 import { histories } from "./histories.js"
 import { links, sends } from "./links.js"
@@ -28,6 +29,7 @@ export const themes: ReadonlyArray<Theme> = [
   queues,
   claims,
   children,
+  families,
   sends,
   links,
   lists,
