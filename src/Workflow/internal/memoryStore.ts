@@ -353,9 +353,8 @@ export const memoryStore = (): JournalStore => {
     const child = decision === "Attach"
       ? existing!
       : begin({ ...run, workflowId, workflow }, run.worker, [childStarted(scheduled, parent.run)], news)
-    const link: Link = { child, parent, command, parentClose }
-    if (parent.closed === undefined) links.add(link)
-    else endWith(link, parent.closed.at, news)
+    // Where the parent has closed in the same transaction, what follows from that comes after this.
+    links.add({ child, parent, command, parentClose })
   }
 
   /** The parent has ended before its child. */

@@ -39,7 +39,7 @@ export const claimRuns = Effect.fnUntraced(function*(
     "SELECT run_id, due_seq FROM holdfast_runs WHERE owner = ? AND due_seq > 0 AND closed_seq IS NULL",
     [worker]
   )
-  yield* execute(connection, forgetDead, [now])
+  yield* execute(connection, forgetDead, [now - forgottenAfter])
   const activities = yield* selectActivities(connection, runs.map((row) => row.id))
   const timers = yield* selectTimers(connection, runs.map((row) => row.id))
   return {
@@ -205,6 +205,9 @@ const claimSuspect = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, dea
 
 const upsertLease =
   "INSERT INTO holdfast_workers (worker, lease_until) VALUES (?, ?) ON CONFLICT (worker) DO UPDATE SET lease_until = excluded.lease_until"
+
+/** A worker that was stopped for long may still begin a run as it wakes up, and its lease must be known to be over then. */
+const forgottenAfter = 30 * 86_400_000
 
 const forgetDead = `DELETE FROM holdfast_workers WHERE lease_until <= ?
   AND NOT EXISTS (SELECT 1 FROM holdfast_runs WHERE owner = worker AND closed_seq IS NULL)

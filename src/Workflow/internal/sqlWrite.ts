@@ -485,13 +485,10 @@ class Transaction {
     const child = decision === "Attach"
       ? existing!
       : this.begin(run, workflowId, workflow, [childStarted(scheduled, parent)], news)
+    // Where the parent has closed in the same transaction, what follows from that comes after this.
     const link: LinkState = { id: undefined, child: child.id, parent: parent.id, command, parentClose }
-    if (parent.closed === undefined) {
-      this.newLinks.add(link)
-      this.changes.link(link)
-    } else {
-      this.endWith(link, parent.closed.at, news)
-    }
+    this.newLinks.add(link)
+    this.changes.link(link)
   }
 
   /** The parent has ended before its child. */

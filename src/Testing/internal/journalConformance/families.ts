@@ -120,6 +120,9 @@ export const families = theme(
         yield* same("the end of one is not told", (yield* write(lastTurn("p/1", 2))).consequences, [])
         yield* same("nor ended with the parent", (yield* write(lastTurn("p", 5))).consequences, [])
         yield* same("the one that was abandoned", yield* kinds("p/3"), ["RunStarted"])
+        yield* write(start("q"), asking({ workflowId: "of q" }, "q"))
+        yield* write(append("q", [turn(3), left(2, 1), closing(3)]))
+        yield* same("where the parent ends in the same turn", yield* kinds("q/1"), ["RunStarted", "CancelRequested"])
       })
   ),
   behaviour(

@@ -247,20 +247,22 @@ export const links = theme(
       })
   ),
   behaviour(
-    "a run that goes on and asks for a child in one turn still ends it",
+    "a run that asks for a child in the turn in which it goes on has it as the next one",
     ({ kinds, write }) =>
       Effect.gen(function*() {
         yield* write(start("p"))
-        yield* write({
-          ...goOn("p", 1, "q", { events: [child(1, { parentClose: "abandon" })] }),
-          children: [{ runId: "c", worker: "a" }]
+        const { consequences } = yield* write({
+          ...goOn("p", 1, "q", { events: [child(1), child(2)] }),
+          children: [{ runId: "c1", worker: "a" }, { runId: "c2", worker: "a" }]
         })
-        yield* same("the child", yield* kinds("c"), ["RunStarted"])
-        yield* write(lastTurn("c", 1))
-        yield* same("its end is told to nobody", [(yield* kinds("p")).at(-1), yield* kinds("q")], [
+        yield* same("what follows", consequences.map(({ _tag }) => _tag), ["Begun", "Begun"])
+        yield* write(lastTurn("c1", 1))
+        yield* same("the end of one is told to nobody", [(yield* kinds("p")).at(-1), yield* kinds("q")], [
           "RunClosed",
           ["RunStarted"]
         ])
+        yield* write(lastTurn("q", 1))
+        yield* same("the other ends with the next run", yield* kinds("c2"), ["RunStarted", "RunTerminated"])
       })
   ),
   behaviour(

@@ -148,6 +148,29 @@ export const queues = theme(
       })
   ),
   behaviour(
+    "a worker that is dead is not forgotten as long as it has something",
+    ({ claim, store, take, write }) =>
+      Effect.gen(function*() {
+        const late = at + 10 ** 11
+        yield* write(start("r"), append("r", [turn(1), queued(1)]), start("s", { worker: "b" }))
+        yield* store.heartbeat("a", at + 10)
+        yield* store.heartbeat("b", at + 10)
+        yield* store.heartbeat("c", at + 10)
+        yield* take("c")
+        for (const now of [at + 10, late]) yield* claim("another", { workflows: ["V"], now })
+        yield* same("its attempt", (yield* take("d", { now: late })).attempts.length, 1)
+        yield* same("its runs", (yield* claim("d", { now: late })).runs.length, 2)
+        yield* store.heartbeat("e", at + 10)
+        yield* claim("another", { now: at + 20 })
+        yield* write(start("late", { worker: "e" }))
+        yield* same(
+          "nor where it had nothing, and gets something",
+          (yield* claim("d", { now: at + 20 })).runs.length,
+          1
+        )
+      })
+  ),
+  behaviour(
     "what has ended, failed or been cancelled is taken no more",
     ({ store, take, write }) =>
       Effect.gen(function*() {
