@@ -96,7 +96,7 @@ export const memoryStore = (): JournalStore => {
     status: closed !== undefined ? statusOf(closed) : cancelling ? "Cancelling" : "Running",
     events: events.length,
     blocked,
-    closed
+    closed: closed && copyOf(closed)
   })
 
   const ownedRun = ({ blocked, dueSeq, epoch, run }: Stored): OwnedRun => ({
@@ -134,7 +134,7 @@ export const memoryStore = (): JournalStore => {
     runs.set(runId, stored)
     latest.set(workflowId, stored)
     const placed = append(stored, events)
-    news.push({ _tag: "Begun", owner: worker, run: ownedRun(stored), events: placed })
+    news.push({ _tag: "Begun", owner: worker, run: ownedRun(stored), events: placed.map(copyOf) })
     return stored
   }
 
@@ -177,7 +177,7 @@ export const memoryStore = (): JournalStore => {
         stored.activities.delete(event.target)
         break
       case "TimerStarted":
-        stored.timers.set(event.command, Object.freeze({ runId, command: event.command, fireAt: event.fireAt }))
+        stored.timers.set(event.command, { runId, command: event.command, fireAt: event.fireAt })
         break
       case "TimerCancelled":
       case "TimerFired":
@@ -196,18 +196,19 @@ export const memoryStore = (): JournalStore => {
     }
   }
 
-  const append = (stored: Stored, events: ReadonlyArray<Unplaced<Event>>): ReadonlyArray<Event> => {
-    const placed = place(events, positionOf(stored))
-    for (const event of placed.events) stored.events.push(sealed(event))
+  const append = (stored: Stored, unplaced: ReadonlyArray<Unplaced<Event>>): ReadonlyArray<Event> => {
+    const placed = place(unplaced, positionOf(stored))
+    const events = placed.events.map(own)
+    stored.events.push(...events)
     stored.dueSeq = placed.dueSeq
     stored.closed = placed.closed
-    for (const event of placed.events) index(stored, event)
-    return placed.events
+    for (const event of events) index(stored, event)
+    return events
   }
 
   const post = (stored: Stored, event: Unplaced<Posted>, news: Array<News>): void => {
     const [posted] = append(stored, [event])
-    news.push({ _tag: "Posted", owner: stored.owner, runId: stored.run.runId, event: posted as Posted })
+    news.push({ _tag: "Posted", owner: stored.owner, runId: stored.run.runId, event: copyOf(posted as Posted) })
     if (stored.closed !== undefined) {
       pendingConsequences.push({ _tag: "Closed", stored, closed: stored.closed, next: undefined })
     }
@@ -467,7 +468,7 @@ export const memoryStore = (): JournalStore => {
           return error instanceof JournalError ? Effect.fail(error) : Effect.die(error)
         }
       }),
-    history: (runId) => Effect.sync(() => [...(runs.get(runId)?.events ?? [])]),
+    history: (runId) => Effect.sync(() => (runs.get(runId)?.events ?? []).map(copyOf)),
     run: (runId) => Effect.sync(() => Option.map(Option.fromNullable(runs.get(runId)), record)),
     latest: (workflowId) => Effect.sync(() => Option.map(Option.fromNullable(latest.get(workflowId)), record)),
     list: ({ after, filter, limit }) =>
@@ -483,7 +484,7 @@ export const memoryStore = (): JournalStore => {
         const stored = runs.get(runId)
         return {
           activities: stored === undefined ? [] : activitiesOf(stored).map(publicPart),
-          timers: [...(stored?.timers.values() ?? [])].sort((a, b) => a.fireAt - b.fireAt || a.command - b.command)
+          timers: stored === undefined ? [] : timersOf(stored)
         }
       }),
     closed: (runIds) =>
@@ -522,7 +523,7 @@ export const memoryStore = (): JournalStore => {
           due: due.map(({ dueSeq, run: { runId } }) => ({ runId, dueSeq })),
           runs: claimed.map(ownedRun),
           activities: claimed.flatMap((stored) => activitiesOf(stored).map(publicPart)),
-          timers: claimed.flatMap(({ timers }) => [...timers.values()])
+          timers: claimed.flatMap(timersOf)
         }
       }),
     takeAttempts: ({ activities, limit, now, queue, worker }) =>
@@ -572,26 +573,25 @@ export const memoryStore = (): JournalStore => {
   }
 }
 
-/** Nobody changes what the store holds, neither who wrote it nor who has read it. */
-const sealed = (event: Event): Event => {
-  const fields = event as { [key: string]: unknown }
-  for (const key in fields) {
-    const value = fields[key]
-    if (typeof value === "object" && value !== null) fields[key] = frozen(structuredClone(value))
-  }
-  return Object.freeze(event)
-}
+// Nobody changes what the store holds, neither who wrote it nor who has read it.
 
-const frozen = (value: object): object => {
-  for (const each of Object.values(value)) if (typeof each === "object" && each !== null) frozen(each)
-  return Object.freeze(value)
-}
+const hasParts = (event: Event): boolean => "retry" in event || "failure" in event || "parent" in event
+
+const own = (event: Event): Event => hasParts(event) ? structuredClone(event) : event
+
+const copyOf = <E extends Event>(event: E): E => hasParts(event) ? structuredClone(event) : { ...event }
 
 /** In the order of their commands. */
 const activitiesOf = ({ activities }: Stored): ReadonlyArray<Activity> =>
   [...activities.values()].sort((a, b) => a.scheduled.command - b.scheduled.command)
 
-const publicPart = ({ worker: _, ...activity }: Activity): PendingActivity => activity
+const timersOf = ({ timers }: Stored): ReadonlyArray<PendingTimer> =>
+  [...timers.values()].map((timer) => ({ ...timer })).sort((a, b) => a.fireAt - b.fireAt || a.command - b.command)
+
+const publicPart = ({ worker: _, ...activity }: Activity): PendingActivity => ({
+  ...activity,
+  scheduled: copyOf(activity.scheduled)
+})
 
 const newestFirst = (a: RunPosition, b: RunPosition): number =>
   b.startedAt - a.startedAt || byBytes(b.workflowId, a.workflowId) || byBytes(b.runId, a.runId)
