@@ -88,7 +88,20 @@ export const attempts = theme(
           "NotPending",
           "NotPending"
         ])
-        yield* same("ends in the history", (yield* kinds("r")).slice(-2), ["ActivityCompleted", "ActivityFailed"])
+        yield* same(
+          "nor can one that fails once more after its end",
+          yield* tags(
+            append("r", [attemptFailed(1, 1)]),
+            report("r", completed(1)),
+            report("r", completed(1), { attempt: 2 })
+          ),
+          ["Appended", "NotPending", "NotPending"]
+        )
+        yield* same("ends in the history", (yield* kinds("r")).slice(-3), [
+          "ActivityCompleted",
+          "ActivityFailed",
+          "AttemptFailed"
+        ])
       })
   ),
   behaviour("a failed attempt is followed by the next one, not before its time", (subject) =>

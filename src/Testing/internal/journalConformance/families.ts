@@ -193,6 +193,12 @@ export const families = theme(
           consequences.map((news) => news._tag === "Begun" ? [news.run.runId] : [news.runId, news.event._tag]),
           [["c1", "RunTerminated"], ["c2"], ["p", "ChildClosed"], ["g", "RunTerminated"]]
         )
+        yield* same("the end of the one before", (yield* record("c1"))?.closed, {
+          _tag: "RunTerminated",
+          seq: 4,
+          at: at + 6,
+          reason: "replaced by a new run of its id"
+        })
         yield* same("the one in its place", [(yield* record("c2"))?.status, yield* kinds("q")], [
           "Running",
           ["RunStarted", "TurnTaken", "ChildScheduled"]

@@ -287,6 +287,13 @@ export const histories = theme(
         const { history, ...others } = yield* Effect.all(reads)
         const { history: had, ...hadOthers } = before
         yield* same("the history", history, [...had, { ...signal(), seq: had.length + 1 }])
+        vandalise(yield* write(start("new")))
+        yield* same("a run that has just begun", yield* store.history("new"), [{
+          _tag: "RunStarted",
+          seq: 1,
+          at,
+          payload: "1"
+        }])
         yield* same("the rest", { ...others, list: others.list.filter(({ runId }) => runId === "closed") }, {
           ...hadOthers,
           list: hadOthers.list.filter(({ runId }) => runId === "closed")
