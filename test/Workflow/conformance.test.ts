@@ -10,7 +10,7 @@ for (const [store, journal] of journals.all) {
   const shown = new Set<string>()
   const show = (theme: string) => () => {
     shown.add(theme)
-    for (const { name, run } of tests.filter((test) => test.theme === theme)) it.effect(name, () => run)
+    for (const { name, run } of tests.filter((test) => test.theme === theme)) it.effect(name, () => run, 60_000)
   }
 
   describe(`the store of ${store} passes the suite of all stores (B-19, T78)`, () => {
@@ -55,7 +55,7 @@ describe("two SQLite journals in one file are one journal (B-19)", () => {
       (context) => Context.get(context, Journal.Journal).store
     )
   const pair = Effect.flatMap(journals.temporaryFile, (filename) => Effect.all([open(filename), open(filename)]))
-  for (const { name, run } of JournalConformance.sharedSuite(pair)) it.live(name, () => run)
+  for (const { name, run } of JournalConformance.sharedSuite(pair)) it.live(name, () => run, 60_000)
 })
 
 describe("the suite", () => {
