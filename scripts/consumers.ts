@@ -11,7 +11,7 @@ import { tmpdir } from "node:os"
 import { dirname, join, relative } from "node:path"
 import ts from "typescript"
 import { report, root } from "./files.js"
-import { rooms, shared } from "./rooms.js"
+import { type Needs, rooms, shared } from "./rooms.js"
 import { tarball } from "./tarball.js"
 
 interface Manifest {
@@ -43,17 +43,42 @@ const install = (names: ReadonlyArray<string>, project: string): void => {
   }
 }
 
-/** The subpaths of a room in the installed package: itself, its modules, and its internals that must stay closed. */
-const subpathsOf = (room: string, dist: string) => {
-  const modules = (folder: string) =>
-    existsSync(join(dist, folder))
-      ? readdirSync(join(dist, folder)).filter((file) => file.endsWith(".js")).map((file) => file.slice(0, -3))
-      : []
-  return {
-    modules: modules(room).filter((name) => name !== "index").map((name) => `${room}/${name}`),
-    closed: [`${room}/index`, ...modules(`${room}/internal`).map((name) => `${room}/internal/${name}`)]
-  }
+/** The modules in a folder of the installed package, as paths without their endings. */
+const modulesIn = (dist: string, folder: string): ReadonlyArray<string> =>
+  existsSync(join(dist, folder))
+    ? readdirSync(join(dist, folder)).filter((file) => file.endsWith(".js")).map((file) =>
+      `${folder}/${file.slice(0, -3)}`
+    )
+    : []
+
+const isApart = (path: string): boolean => {
+  const [room = "", name = ""] = path.split("/")
+  return name in (rooms[room]?.apart ?? {})
 }
+
+/** What opens with a set of peers: a room with its modules, and the modules of others that stand apart. */
+const opened = (peers: string, dist: string): ReadonlyArray<string> =>
+  existing.flatMap((room) => {
+    const apart = rooms[room]?.apart ?? {}
+    const modules = modulesIn(dist, room).filter((path) => path !== `${room}/index`)
+    return [
+      ...peersOf(rooms[room]) === peers ? [room, ...modules.filter((path) => !isApart(path))] : [],
+      ...modules.filter((path) => isApart(path) && peersOf(apart[path.slice(room.length + 1)]) === peers)
+    ]
+  })
+
+/** What stays closed: the index of each room, and what it is made of. */
+const closed = (dist: string): ReadonlyArray<string> =>
+  existing.flatMap((room) => {
+    const internal = `${room}/internal`
+    const folders = existsSync(join(dist, internal))
+      ? readdirSync(join(dist, internal), { withFileTypes: true }).filter((entry) => entry.isDirectory())
+      : []
+    return [
+      `${room}/index`,
+      ...[internal, ...folders.map(({ name }) => `${internal}/${name}`)].flatMap((folder) => modulesIn(dist, folder))
+    ]
+  })
 
 const importAll = (project: string, open: ReadonlyArray<string>, closed: ReadonlyArray<string>): void => {
   const program = [
@@ -113,30 +138,29 @@ for (let above = dirname(home); above !== dirname(above); above = dirname(above)
 }
 
 const existing = Object.keys(rooms).filter((room) => existsSync(join(root, "src", room, "index.ts")))
-const peersOf = (room: string): string => ["effect", ...rooms[room]?.peers ?? []].join(" ")
-const projects = new Map(
-  [...new Set(existing.map(peersOf))].map((peers) =>
-    [peers, existing.filter((room) => peersOf(room) === peers)] as const
-  )
+const peersOf = (needs: Needs | undefined): string => ["effect", ...needs?.peers ?? []].join(" ")
+const sets = new Set(
+  existing.flatMap((room) => [rooms[room], ...Object.values(rooms[room]?.apart ?? {})]).map((needs) => peersOf(needs))
 )
 const subpaths: Array<string> = []
 
 try {
-  for (const [peers, members] of projects) {
+  for (const peers of sets) {
     const project = join(home, String(subpaths.length))
     const installed = join(project, "node_modules/holdfast")
     mkdirSync(installed, { recursive: true })
     writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, type: "module" }))
     spawnSync("tar", ["-xzf", tarball(), "-C", installed, "--strip-components=1"])
     install(peers.split(" "), project)
-    const open: Array<string> = []
-    for (const room of members) {
-      const { closed, modules } = subpathsOf(room, join(installed, "dist"))
-      importAll(project, [room, ...modules, ...shared], closed)
-      open.push(room, ...modules)
-    }
+    const dist = join(installed, "dist")
+    const open = opened(peers, dist)
+    importAll(project, [...open, ...shared], closed(dist))
     typeCheck(project, [...open, ...shared])
-    console.log(`${members.map((room) => `holdfast/${room}`).join(", ")} with ${peers.replaceAll(" ", ", ")}`)
+    console.log(
+      `${
+        open.filter((path) => !path.includes("/") || isApart(path)).map((path) => `holdfast/${path}`).join(", ")
+      } with ${peers.replaceAll(" ", ", ")}`
+    )
     subpaths.push(...open)
   }
 } finally {

@@ -2,7 +2,8 @@
  * Holds what the package exposes: `npm run exports`.
  *
  * - Every room on disk is a subpath of package.json, with its modules, without its internals; and nothing else is.
- * - A room's `index.ts` only re-exports its modules, each as the namespace that its file is named after, and all of them.
+ * - A room's `index.ts` only re-exports its modules, each as the namespace that its file is named after, and all of them
+ *   but those that stand apart.
  * - Every peer that a room names is declared by package.json, optional unless it is `effect`.
  */
 import { existsSync, readFileSync } from "node:fs"
@@ -53,11 +54,14 @@ for (const room of existing) {
   }
   for (const file of filesIn(dirname(index), ".ts").filter((path) => dirname(path) === dirname(index))) {
     const name = basename(file, ".ts")
-    if (name !== "index" && !named.has(name)) problems.push(`${index}: does not re-export ${name}`)
+    const isApart = name in (rooms[room]?.apart ?? {})
+    if (name !== "index" && !isApart && !named.has(name)) problems.push(`${index}: does not re-export ${name}`)
+    if (isApart && named.has(name)) problems.push(`${index}: re-exports ${name}, which stands apart`)
   }
 }
 
-for (const peer of new Set(["effect", ...existing.flatMap((room) => rooms[room]?.peers ?? [])])) {
+const needed = existing.flatMap((room) => [rooms[room], ...Object.values(rooms[room]?.apart ?? {})])
+for (const peer of new Set(["effect", ...needed.flatMap((needs) => needs?.peers ?? [])])) {
   if (!(peer in manifest.peerDependencies)) problems.push(`package.json: peerDependencies must name ${peer}`)
 }
 for (const peer of Object.keys(manifest.peerDependencies)) {

@@ -4,13 +4,14 @@
  * - A room imports only the rooms below it, by module.
  * - Inside `src`, Effect's packages are imported by module path, never through their barrels.
  * - A package is imported only by the room that names it as its peer.
+ * - A module that stands apart in its room may need more; nothing else in the room imports it.
  * - No file imports itself through others; a type may point back, as an internal file does at its public one.
  */
 import { existsSync, readFileSync } from "node:fs"
 import { dirname, join, relative, sep } from "node:path"
 import ts from "typescript"
 import { filesIn, report, root } from "./files.js"
-import { rooms, shared } from "./rooms.js"
+import { type Needs, rooms, shared } from "./rooms.js"
 
 interface Import {
   readonly specifier: string
@@ -47,27 +48,44 @@ const roomOf = (file: string): string | undefined => {
   return parts.length > 2 && parts[1] !== "internal" ? parts[1] : undefined
 }
 
+/** The module that stands apart in its room and that the file is, or is a part of. */
+const apartOf = (file: string): string | undefined => {
+  const [, , ...path] = file.split(sep)
+  return Object.keys(rooms[roomOf(file) ?? ""]?.apart ?? {}).find((name) =>
+    path[0] === `${name}.ts` || (path[0] === "internal" && path[1] === name[0]!.toLowerCase() + name.slice(1))
+  )
+}
+
+const needsOf = (file: string): Needs | undefined => {
+  const room = rooms[roomOf(file) ?? ""]
+  return room?.apart?.[apartOf(file) ?? ""] ?? room
+}
+
 /** What is wrong with one file of `src` importing another. */
 const refuseFile = (from: string, to: string): string | undefined => {
   if (!existsSync(join(root, to))) return `${to} does not exist`
   const here = roomOf(from)
   const there = roomOf(to)
   if (to.endsWith(`${sep}index.ts`)) return "inside src a module is imported by its own path, not through an index"
+  const apart = apartOf(to)
+  if (apart !== undefined && apart !== apartOf(from)) {
+    return `${apart} stands apart: nothing else imports what it is made of`
+  }
   if (there === undefined || there === here) return undefined
   if (here === undefined) return `a shared module imports no room, not ${there}`
-  return rooms[here]?.uses.includes(there) ? undefined : `${here} may not import from ${there}`
+  return needsOf(from)?.uses.includes(there) ? undefined : `${here} may not import from ${there}`
 }
 
 /** What is wrong with a file of `src` importing a package. */
 const refusePackage = (from: string, specifier: string): string | undefined => {
-  const room = rooms[roomOf(from) ?? ""]
+  const needs = needsOf(from)
   if (specifier.startsWith("node:")) {
-    return room?.node ? undefined : "this room runs anywhere, so it may not import Node's modules"
+    return needs?.node ? undefined : "this room runs anywhere, so it may not import Node's modules"
   }
   const parts = specifier.split("/")
   const name = parts.slice(0, specifier.startsWith("@") ? 2 : 1).join("/")
   if (name === "holdfast") return "inside src, import by relative path"
-  if (name !== "effect" && !room?.peers.includes(name)) return `this room has no peer ${name}`
+  if (name !== "effect" && !needs?.peers.includes(name)) return `this room has no peer ${name}`
   return name === specifier ? `import a module (${name}/...), not the barrel` : undefined
 }
 

@@ -2,16 +2,28 @@
  * The rooms of the house: what each may import. `docs/architecture.md` says why; this table is what the checks hold.
  */
 
-export interface Room {
+/** What code may reach for. */
+export interface Needs {
   /** The rooms it may import from. */
   readonly uses: ReadonlyArray<string>
-  /** The optional peers that a user of the room installs; the room may import these and no other package. */
+  /** The optional peers that a user of it installs; it may import these and no other package. */
   readonly peers: ReadonlyArray<string>
   /** Whether it may import Node's own modules, and so runs on a server only. */
   readonly node: boolean
 }
 
+export interface Room extends Needs {
+  /**
+   * Modules that need more than the rest of the room. Each is a subpath of its own, which the room's index leaves out, and
+   * what it is made of stands in `internal/` under its name: `internal/journalConformance/` for `JournalConformance`.
+   * Nothing else in the room imports either.
+   */
+  readonly apart?: Readonly<Record<string, Needs>>
+}
+
 const sql = ["@effect/sql", "@effect/platform", "@effect/experimental"]
+
+const beforeTesting = ["Telemetry", "Store", "Schedule", "Circuit", "Call", "Preset", "Task"]
 
 export const rooms: Readonly<Record<string, Room>> = {
   Telemetry: { uses: [], peers: [], node: false },
@@ -23,9 +35,13 @@ export const rooms: Readonly<Record<string, Room>> = {
   Task: { uses: ["Telemetry", "Store", "Schedule", "Circuit", "Call"], peers: [], node: false },
   Workflow: { uses: ["Telemetry", "Store", "Schedule"], peers: sql, node: true },
   Testing: {
-    uses: ["Telemetry", "Store", "Schedule", "Circuit", "Call", "Preset", "Task"],
+    uses: beforeTesting,
     peers: [],
-    node: false
+    node: false,
+    apart: {
+      JournalConformance: { uses: [...beforeTesting, "Workflow"], peers: sql, node: true },
+      WorkflowTest: { uses: [...beforeTesting, "Workflow"], peers: sql, node: true }
+    }
   }
 }
 

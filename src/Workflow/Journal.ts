@@ -8,7 +8,8 @@
  * - {@link layerMemory}: for tests, and for work that may die with the process.
  * - {@link layerSql}: on `@effect/sql`; today SQLite, with `@effect/sql-sqlite-node`.
  *
- * A store of your own implements {@link JournalStore}; {@link make} gives it the writer.
+ * A store of your own implements {@link JournalStore}; {@link make} gives it the writer. `JournalConformance`, of
+ * `holdfast/Testing/JournalConformance`, says whether it does all that is asked of it here.
  *
  * @since 0.1.0
  */
@@ -73,13 +74,13 @@ export interface OwnedRun {
   readonly workflowId: string
   readonly workflow: string
   readonly startedAt: number
-  /** When it has to end, in milliseconds since the epoch. */
+  /** When it has to end: the earlier of its start and `runTimeout`, and of `executionDeadline`, of its first event. */
   readonly deadline: number | undefined
   /** When it has to have ended, since somebody wants it to: the earliest such time. */
   readonly cancelBy: number | undefined
-  /** The fencing epoch: counts the owners of the run. */
+  /** The fencing epoch: counts the owners of the run. 0: it has had none; who owns it from its start has 1. */
   readonly epoch: number
-  /** Something has arrived that no turn has consumed. */
+  /** Something has arrived that no turn has consumed; see {@link JournalStore}. */
   readonly due: boolean
   /** Its last owner could not go on with it. */
   readonly blocked: boolean
@@ -98,7 +99,7 @@ export interface PendingActivity {
   readonly scheduled: ActivityScheduled
   /** The number of the attempt that is under way, or comes next; from 1. */
   readonly attempt: number
-  /** When that attempt may start, in milliseconds since the epoch. */
+  /** When that attempt may start, in milliseconds since the epoch: the `retryAt` of the last that failed, or 0. */
   readonly notBefore: number
   /** When it was noted that this attempt has started: only of one from a queue, or one that is completed from outside. */
   readonly startedAt: number | undefined
@@ -136,13 +137,14 @@ export interface PendingTimer {
 }
 
 /**
- * The runs that a worker has just become the owner of, and what is pending in them.
+ * The runs that a worker has just become the owner of, and what is pending in them. Runs may stand in any order; the
+ * activities of a run stand in the order of their commands, and so do its timers of one time.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Claimed {
-  /** Runs that the worker owned before, to which others have written what no turn has consumed: up to this number. */
+  /** Runs that the worker owned before and that are due, with the number of the last arrival. */
   readonly due: ReadonlyArray<{ readonly runId: string; readonly dueSeq: number }>
   /** There may be more suspects to claim. */
   readonly moreSuspects: boolean
@@ -172,7 +174,7 @@ export type Conflict = ChildScheduled["conflict"]
 export type Reuse = ChildScheduled["reuse"]
 
 /**
- * A run to be started.
+ * A run to be started. A group that begins a run under a run id that is known already fails as a whole.
  *
  * @since 0.1.0
  * @category models
@@ -186,15 +188,20 @@ export interface NewRun {
 /**
  * One thing to write. The entries of a group are written together or not at all, but each may be refused alone.
  *
- * - `Start`: a new run, as far as `conflict` and `reuse` allow, and a signal to it, or to the open run of that id.
- * - `Append`: events of an open run, by its owner. Refused as `Outrun` when a turn carries the end of an activity that
- *   somebody else has ended, or closes the run for another one to go on, and something has arrived that it has not seen.
- * - `Post`: a signal, a request to end, or the end of the open run of a workflow id, by anybody.
+ * - `Start`: a new run, as far as `conflict` and `reuse` allow, and a signal to it, or to the open run of that id. A run
+ *   of another workflow is neither gone on with nor terminated, but refused. A run that is terminated for the new one ends
+ *   at the time of `started`, with the reason "replaced by a new run of its id". A signal never goes to a run that has
+ *   closed: `attach` then begins a new run, and where `whenFailed` would go on with one that has succeeded, it is refused.
+ * - `Append`: events of an open run, by its owner in its epoch. It is refused as `Outrun`, and nothing of it written, in
+ *   two cases: it has `next`, and the run would still be due after it; or it has a `TurnTaken` whose `upTo` is before the
+ *   last event of the run, and before that turn the end of an activity that is not pending.
+ * - `Post`: a signal, a request to end, or the end of the open run of a workflow id, by anybody. A signal whose `id` the
+ *   run has already is `Known`, whatever else it says.
  * - `Report`: what became of an attempt, by whoever runs it and does not own its run. Refused when another attempt, or
  *   none, of that activity is pending, or another `worker` has taken it; with `unstarted` also when it has started.
  * - `Heartbeat`: an attempt is alive. It is no event: only the last one is kept. With `outside` it is noted that its
- *   end will come from outside.
- * - `Block`: notes why a run cannot go on, or that it can again. It is no event either.
+ *   end will come from outside, and that it has started if it had not; this cannot be taken back. Refused like a report.
+ * - `Block`: notes why a run cannot go on, or that it can again. It is no event either. By the owner in its epoch.
  *
  * @since 0.1.0
  * @category models
@@ -253,7 +260,8 @@ export type Entry =
   }
 
 /**
- * A run that goes on where another one of the same workflow id has ended.
+ * A run that goes on where another one of the same workflow id has ended. It has the workflow of that run, begins with
+ * `started` and then what was `posted`, and is owned by who has written it.
  *
  * @since 0.1.0
  * @category models
@@ -362,22 +370,57 @@ export interface RunFilter {
 export type RunPosition = Pick<RunRecord, "startedAt" | "workflowId" | "runId">
 
 /**
- * What a store implements. It knows nothing of workflows.
+ * What a store implements. It knows nothing of workflows, and waits for nothing: who wants to know asks, or is told by the
+ * receipts.
+ *
+ * **Values.** Ids and names are any text without NUL, told apart by their bytes. Times are whole milliseconds up to 2^53,
+ * and always given by the caller; a lease may also end at `Infinity`. What is written, and what is given back, is the
+ * caller's to change afterwards: the store keeps its own. An absent field is the same as an undefined one.
+ *
+ * **Due.** A run is due from an arrival (`isArrival` of `Event`) to a `TurnTaken` whose `upTo` is its number or more. What
+ * arrives by an append that has a turn is carried by this turn, and makes nobody due.
+ *
+ * **Pending.** An activity is pending from its `ActivityScheduled` until it is completed, failed or cancelled; an
+ * `AttemptFailed` makes the next attempt pending, which nobody has taken, which has not started, and of which nothing is
+ * known but the `details` of the last heartbeat. A timer is pending from its `TimerStarted` until it is fired or cancelled.
+ *
+ * **Closed.** A run closes with `RunClosed`, `RunTerminated` or `RunTimedOut`. From then on nothing is pending in it,
+ * nothing is written to it, and nobody claims it.
+ *
+ * **What follows.** When all entries are written, what they lead to is written in the same transaction, one thing after
+ * another, and last what that leads to in turn:
+ *
+ * - `ChildScheduled` begins a run as a `Start` would, with the parent in its `RunStarted`; or the parent gets a
+ *   `ChildClosed`, at the time of the command: `Refused`, in which case its message is `workflow id "…" has a run of …
+ *   already (…)`, also where it names the parent itself; or with the end of the closed run that it goes on with. The
+ *   parent waits for the run that was begun or that is open. Nothing is begun where the same append has the command's
+ *   `ChildCancelled`, unless the child was to be abandoned.
+ * - `ChildCancelled`: the parent waits no more, and its end does nothing to the child. The child gets a `CancelRequested`
+ *   ("its parent has stopped waiting for it"), unless it was to be abandoned.
+ * - `SignalSent` and `CancelSent` reach the open run of the workflow id as a `Post` would, which may be the sender. The
+ *   sender gets a `SendAnswered` at the time of the command; a signal that the run has already counts as delivered.
+ * - A run that closes without a `next`: whoever waits for it gets a `ChildClosed`, at the time of its end, in the order in
+ *   which they asked. Its own children that are open get, in their order, a `RunTerminated` or a `CancelRequested` ("its
+ *   parent has ended"), as they were scheduled, or nothing.
+ * - A run that closes with a `next`: who waits for it waits for the next one, which has its children from now on, and waits
+ *   for none of them.
+ *
+ * A run that has closed meanwhile gets nothing of all this.
  *
  * @since 0.1.0
  * @category models
  */
 export interface JournalStore {
   /**
-   * Writes all entries in one transaction, in their order, and gives a receipt for each. When it fails, nothing was
-   * written and the store is as usable as before.
+   * Writes all entries in one transaction, in their order, and gives a receipt for each; an entry finds what the entries
+   * before it have written. When it fails, nothing was written and the store is as usable as before.
    */
   readonly write: (entries: ReadonlyArray<Entry>) => Effect.Effect<Written, JournalError>
   /** The events of a run, in order; none for an unknown run. */
   readonly history: (runId: string) => Effect.Effect<ReadonlyArray<Event>, JournalError>
   /** A run by its id. */
   readonly run: (runId: string) => Effect.Effect<Option.Option<RunRecord>, JournalError>
-  /** The newest run of a workflow id. */
+  /** The run of a workflow id that was begun last, whatever its time. At most one is open, and it is this one. */
   readonly latest: (workflowId: string) => Effect.Effect<Option.Option<RunRecord>, JournalError>
   /**
    * At most `limit` runs, from the last position to the first: newest first, then by workflow id and run id, both from the
@@ -390,23 +433,24 @@ export interface JournalStore {
   }) => Effect.Effect<ReadonlyArray<RunRecord>, JournalError>
   /** How many runs there are. */
   readonly count: (filter: RunFilter) => Effect.Effect<number, JournalError>
-  /** What is pending in a run. */
+  /** What is pending in a run: activities in the order of their commands, timers by time, then by command. */
   readonly pending: (
     runId: string
   ) => Effect.Effect<
     { readonly activities: ReadonlyArray<PendingActivity>; readonly timers: ReadonlyArray<PendingTimer> },
     JournalError
   >
-  /** The records of those of these runs that have closed. */
+  /** The records of those of these runs that have closed, in any order. */
   readonly closed: (runIds: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<RunRecord>, JournalError>
   /**
-   * Makes the worker, alive until `leaseUntil`, the owner of every open run of these workflows that has no owner, or one
-   * whose lease is over at `now`. A worker that owns runs has a lease from its first claim or heartbeat to its release.
+   * Makes the worker, alive until `leaseUntil` (which is after `now`), the owner of every open run of these workflows that
+   * has no owner, or one whose lease is over at `now`: it ends at that time or before. A worker that owns runs has a lease
+   * from its first claim or heartbeat to its release; one without a lease counts as alive.
    *
-   * A run counts the owners that died while they had something to do for it (something has arrived, or an activity is
-   * pending), until an owner appends to it. From three on it is a suspect: at most `suspects` of these are claimed from
-   * dead owners, those with the fewest deaths first; and from six on it rests after each claim, for a second and then
-   * twice as long each time, up to about four minutes.
+   * A run counts the owners that died while they had something to do for it (it is due, or an activity is pending), until
+   * an owner appends to it: each claim from a dead owner is one. From three on it is a suspect: at most `suspects` of these
+   * are claimed from dead owners, those with the fewest deaths first; and from six on it rests after each such claim, for
+   * a second and then twice as long each time, up to 256 seconds. A suspect that rests is not among `moreSuspects`.
    */
   readonly claim: (options: {
     readonly worker: string
@@ -416,9 +460,10 @@ export interface JournalStore {
     readonly suspects: number
   }) => Effect.Effect<Claimed, JournalError>
   /**
-   * Takes up to `limit` attempts from a queue that may start, of these activities, first scheduled first: those that no
-   * worker has taken, or one whose lease is over at `now`. `next` is the time at which the next one may start, as far as
-   * that is known.
+   * Takes up to `limit` attempts from a queue that may start, of these activities: those that no worker has taken, or one
+   * whose lease is over at `now`, and that are not completed from outside. First scheduled (by the `at` of the command),
+   * first taken; those of one time by the age of the run and then by command. They start `now`, without a heartbeat.
+   * `next` is the time at which the next one may start, where fewer than `limit` could be taken and it is known.
    */
   readonly takeAttempts: (options: {
     readonly worker: string
@@ -430,11 +475,14 @@ export interface JournalStore {
     { readonly attempts: ReadonlyArray<PendingActivity>; readonly next: number | undefined },
     JournalError
   >
-  /** The attempts that the worker has taken from queues and that are still pending. */
+  /** The attempts that the worker has taken from queues, that are still pending, and that nobody else has taken since. */
   readonly taken: (worker: string) => Effect.Effect<ReadonlyArray<AttemptId>, JournalError>
-  /** Extends the worker's lease. */
+  /** Sets the worker's lease. */
   readonly heartbeat: (worker: string, leaseUntil: number) => Effect.Effect<void, JournalError>
-  /** Gives up everything the worker owns. */
+  /**
+   * Gives up everything the worker owns, and its lease. What it has taken has not started then, except what is completed
+   * from outside. Does nothing where it owns nothing.
+   */
   readonly release: (worker: string) => Effect.Effect<void, JournalError>
   /** Changes when another process has written; `undefined` when no other process can. */
   readonly version: Effect.Effect<number | undefined, JournalError>

@@ -23,8 +23,10 @@ import type {
   Receipt,
   RunFilter,
   RunPosition,
-  RunRecord
+  RunRecord,
+  Written
 } from "../Journal.js"
+import { JournalError } from "../WorkflowError.js"
 import {
   answerTo,
   type Ask,
@@ -38,6 +40,7 @@ import {
   parentLeft,
   seenUpTo
 } from "./consequences.js"
+import { snapshot } from "./memorySnapshot.js"
 import { deadlineOf, earliest, firstEvents, place, type Position } from "./place.js"
 import { decideStart } from "./startPolicy.js"
 import { restMillis, suspectAfter } from "./suspects.js"
@@ -45,7 +48,7 @@ import { restMillis, suspectAfter } from "./suspects.js"
 /** An activity, and the worker that has taken its attempt from a queue. */
 type Activity = PendingActivity & { readonly worker: string | undefined }
 
-interface Stored {
+export interface Stored {
   readonly run: Pick<OwnedRun, "runId" | "workflowId" | "workflow" | "startedAt" | "deadline">
   readonly events: Array<Event>
   readonly activities: Map<number, Activity>
@@ -65,7 +68,7 @@ interface Stored {
 }
 
 /** A run that another one has asked for. */
-interface Link {
+export interface Link {
   child: Stored
   parent: Stored
   /** Absent: nobody waits for it, since the parent has gone on as another run. */
@@ -94,7 +97,7 @@ export const memoryStore = (): JournalStore => {
     status: closed !== undefined ? statusOf(closed) : cancelling ? "Cancelling" : "Running",
     events: events.length,
     blocked,
-    closed
+    closed: closed && copyOf(closed)
   })
 
   const ownedRun = ({ blocked, cancelBy, dueSeq, epoch, run }: Stored): OwnedRun => ({
@@ -114,6 +117,7 @@ export const memoryStore = (): JournalStore => {
     const [started] = events
     if (started?._tag !== "RunStarted") throw new Error(`run ${run.runId} does not begin with RunStarted`)
     const { runId, workflow, workflowId } = run
+    if (runs.has(runId)) throw new JournalError({ reason: "Write", detail: `there is a run ${runId} already` })
     const stored: Stored = {
       run: { runId, workflowId, workflow, startedAt: started.at, deadline: deadlineOf(started) },
       events: [],
@@ -133,7 +137,7 @@ export const memoryStore = (): JournalStore => {
     runs.set(runId, stored)
     latest.set(workflowId, stored)
     const placed = append(stored, events)
-    news.push({ _tag: "Begun", owner: worker, run: ownedRun(stored), events: placed })
+    news.push({ _tag: "Begun", owner: worker, run: ownedRun(stored), events: placed.map(copyOf) })
     return stored
   }
 
@@ -196,18 +200,19 @@ export const memoryStore = (): JournalStore => {
     }
   }
 
-  const append = (stored: Stored, events: ReadonlyArray<Unplaced<Event>>): ReadonlyArray<Event> => {
-    const placed = place(events, positionOf(stored))
-    stored.events.push(...placed.events)
+  const append = (stored: Stored, unplaced: ReadonlyArray<Unplaced<Event>>): ReadonlyArray<Event> => {
+    const placed = place(unplaced, positionOf(stored))
+    const events = placed.events.map(own)
+    stored.events.push(...events)
     stored.dueSeq = placed.dueSeq
     stored.closed = placed.closed
-    for (const event of placed.events) index(stored, event)
-    return placed.events
+    for (const event of events) index(stored, event)
+    return events
   }
 
   const post = (stored: Stored, event: Unplaced<Posted>, news: Array<News>): void => {
     const [posted] = append(stored, [event])
-    news.push({ _tag: "Posted", owner: stored.owner, runId: stored.run.runId, event: posted as Posted })
+    news.push({ _tag: "Posted", owner: stored.owner, runId: stored.run.runId, event: copyOf(posted as Posted) })
     if (stored.closed !== undefined) {
       pendingConsequences.push({ _tag: "Closed", stored, closed: stored.closed, next: undefined })
     }
@@ -353,9 +358,8 @@ export const memoryStore = (): JournalStore => {
     const child = decision === "Attach"
       ? existing!
       : begin({ ...run, workflowId, workflow }, run.worker, [childStarted(scheduled, parent.run)], news)
-    const link: Link = { child, parent, command, parentClose }
-    if (parent.closed === undefined) links.add(link)
-    else endWith(link, parent.closed.at, news)
+    // Where the parent has closed in the same transaction, what follows from that comes after this.
+    links.add({ child, parent, command, parentClose })
   }
 
   /** The parent has ended before its child. */
@@ -421,6 +425,30 @@ export const memoryStore = (): JournalStore => {
     return news
   }
 
+  const writeAll = (entries: ReadonlyArray<Entry>): Written => {
+    const undo = mayFail(entries) ? snapshot({ runs, latest, links }) : undefined
+    try {
+      return { receipts: entries.map(write), consequences: settle() }
+    } catch (error) {
+      undo?.()
+      pendingConsequences = []
+      throw error
+    }
+  }
+
+  /** Whether a run may be begun under a known id, or without one. */
+  const mayFail = (entries: ReadonlyArray<Entry>): boolean => {
+    const runIds = new Set<string>()
+    const isKnown = (runId: string): boolean => runs.has(runId) || runIds.size === runIds.add(runId).size
+    return entries.some((entry) => {
+      if (entry._tag === "Start") return isKnown(entry.run.runId)
+      if (entry._tag !== "Append") return false
+      const { children = [], events, next } = entry
+      return (next !== undefined && isKnown(next.runId)) || children.some(({ runId }) => isKnown(runId)) ||
+        children.length < events.filter(({ _tag }) => _tag === "ChildScheduled").length
+    })
+  }
+
   // --- reads
 
   const matches = ({ startedBefore, startedFrom, status, workflow, workflowId }: RunFilter) => (run: RunRecord) =>
@@ -436,8 +464,15 @@ export const memoryStore = (): JournalStore => {
   const isOver = (worker: string, now: number): boolean => (leases.get(worker) ?? Infinity) <= now
 
   return {
-    write: (entries) => Effect.sync(() => ({ receipts: entries.map(write), consequences: settle() })),
-    history: (runId) => Effect.sync(() => [...(runs.get(runId)?.events ?? [])]),
+    write: (entries) =>
+      Effect.suspend(() => {
+        try {
+          return Effect.succeed(writeAll(entries))
+        } catch (error) {
+          return error instanceof JournalError ? Effect.fail(error) : Effect.die(error)
+        }
+      }),
+    history: (runId) => Effect.sync(() => (runs.get(runId)?.events ?? []).map(copyOf)),
     run: (runId) => Effect.sync(() => Option.map(Option.fromNullable(runs.get(runId)), record)),
     latest: (workflowId) => Effect.sync(() => Option.map(Option.fromNullable(latest.get(workflowId)), record)),
     list: ({ after, filter, limit }) =>
@@ -453,7 +488,7 @@ export const memoryStore = (): JournalStore => {
         const stored = runs.get(runId)
         return {
           activities: stored === undefined ? [] : activitiesOf(stored).map(publicPart),
-          timers: [...(stored?.timers.values() ?? [])].sort((a, b) => a.fireAt - b.fireAt || a.command - b.command)
+          timers: stored === undefined ? [] : timersOf(stored)
         }
       }),
     closed: (runIds) =>
@@ -492,7 +527,7 @@ export const memoryStore = (): JournalStore => {
           due: due.map(({ dueSeq, run: { runId } }) => ({ runId, dueSeq })),
           runs: claimed.map(ownedRun),
           activities: claimed.flatMap((stored) => activitiesOf(stored).map(publicPart)),
-          timers: claimed.flatMap(({ timers }) => [...timers.values()])
+          timers: claimed.flatMap(timersOf)
         }
       }),
     takeAttempts: ({ activities, limit, now, queue, worker }) =>
@@ -512,7 +547,7 @@ export const memoryStore = (): JournalStore => {
             stored.activities.set(activity.scheduled.command, taken)
             return publicPart(taken)
           }),
-          next: later.length === 0 ? undefined : Math.min(...later)
+          next: ready.length === limit || later.length === 0 ? undefined : Math.min(...later)
         }
       }),
     taken: (worker) =>
@@ -531,6 +566,7 @@ export const memoryStore = (): JournalStore => {
           if (stored.owner === worker && stored.closed === undefined) stored.owner = undefined
           for (const [command, activity] of stored.activities) {
             if (activity.worker === worker) {
+              // One that is completed from outside goes on without its worker.
               const startedAt = activity.outside ? activity.startedAt : undefined
               stored.activities.set(command, { ...activity, worker: undefined, startedAt })
             }
@@ -541,11 +577,25 @@ export const memoryStore = (): JournalStore => {
   }
 }
 
+// Nobody changes what the store holds, neither who wrote it nor who has read it.
+
+const hasParts = (event: Event): boolean => "retry" in event || "failure" in event || "parent" in event
+
+const own = (event: Event): Event => hasParts(event) ? structuredClone(event) : event
+
+const copyOf = <E extends Event>(event: E): E => hasParts(event) ? structuredClone(event) : { ...event }
+
 /** In the order of their commands. */
 const activitiesOf = ({ activities }: Stored): ReadonlyArray<Activity> =>
   [...activities.values()].sort((a, b) => a.scheduled.command - b.scheduled.command)
 
-const publicPart = ({ worker: _, ...activity }: Activity): PendingActivity => activity
+const timersOf = ({ timers }: Stored): ReadonlyArray<PendingTimer> =>
+  [...timers.values()].map((timer) => ({ ...timer })).sort((a, b) => a.fireAt - b.fireAt || a.command - b.command)
+
+const publicPart = ({ worker: _, ...activity }: Activity): PendingActivity => ({
+  ...activity,
+  scheduled: copyOf(activity.scheduled)
+})
 
 const newestFirst = (a: RunPosition, b: RunPosition): number =>
   b.startedAt - a.startedAt || byBytes(b.workflowId, a.workflowId) || byBytes(b.runId, a.runId)

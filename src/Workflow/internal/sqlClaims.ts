@@ -39,7 +39,7 @@ export const claimRuns = Effect.fnUntraced(function*(
     "SELECT run_id, due_seq FROM holdfast_runs WHERE owner = ? AND due_seq > 0 AND closed_seq IS NULL",
     [worker]
   )
-  yield* execute(connection, forgetDead, [now])
+  yield* execute(connection, forgetDead, [now - forgottenAfter])
   const activities = yield* selectActivities(connection, runs.map((row) => row.id))
   const timers = yield* selectTimers(connection, runs.map((row) => row.id))
   return {
@@ -65,6 +65,7 @@ export const takeAttempts = Effect.fnUntraced(function*(
   connection: Connection,
   { activities, limit, now, queue, worker }: Options<"takeAttempts">
 ) {
+  if (activities.length === 0) return { attempts: [], next: undefined }
   const names = activities.map(() => "?").join(", ")
   const waiting = `FROM holdfast_activities a WHERE queue = ? AND activity IN (${names}) AND outside = 0
     AND (worker IS NULL OR worker IN (SELECT worker FROM holdfast_workers WHERE lease_until <= ?))`
@@ -86,15 +87,15 @@ export const takeAttempts = Effect.fnUntraced(function*(
     ({ command, run }) =>
       execute<ActivityRow>(connection, `${activityRows} WHERE a.run = ? AND a.command = ?`, [run, command])
   )
+  const attempts = yield* Effect.forEach(rows.flat(), pendingActivity)
+  // A worker that has got all it wanted asks again before it waits.
+  if (attempts.length === limit) return { attempts, next: undefined }
   const [later] = yield* execute<{ readonly next: number | null }>(
     connection,
     `SELECT min(not_before) AS next ${waiting} AND not_before > ?`,
     [...values, now]
   )
-  return {
-    attempts: yield* Effect.forEach(rows.flat(), pendingActivity),
-    next: later?.next ?? undefined
-  }
+  return { attempts, next: later?.next ?? undefined }
 })
 
 export const takenBy = (connection: Connection, worker: string) =>
@@ -113,9 +114,11 @@ export const extendLease = (connection: Connection, worker: string, leaseUntil: 
 
 export const releaseAll = Effect.fnUntraced(function*(connection: Connection, worker: string) {
   yield* execute(connection, "UPDATE holdfast_runs SET owner = NULL WHERE owner = ? AND closed_seq IS NULL", [worker])
+  // One that is completed from outside goes on without its worker.
   yield* execute(
     connection,
-    "UPDATE holdfast_activities SET worker = NULL, started_at = CASE WHEN outside = 1 THEN started_at END WHERE worker = ?",
+    `UPDATE holdfast_activities SET worker = NULL, started_at = CASE WHEN outside = 1 THEN started_at END
+     WHERE worker = ?`,
     [worker]
   )
   yield* execute(connection, "DELETE FROM holdfast_workers WHERE worker = ?", [worker])
@@ -130,7 +133,11 @@ export const pendingIn = Effect.fnUntraced(function*(connection: Connection, run
   const timers = yield* selectTimers(connection, ids)
   return {
     activities: yield* Effect.forEach(activities, pendingActivity),
-    timers: timers.map(({ command, fire_at, run_id }) => ({ runId: run_id, command, fireAt: fire_at }))
+    timers: [...timers].sort((a, b) => a.fire_at - b.fire_at).map(({ command, fire_at, run_id }) => ({
+      runId: run_id,
+      command,
+      fireAt: fire_at
+    }))
   }
 })
 
@@ -160,7 +167,7 @@ const selectTimers = overValues<{ readonly run_id: string; readonly command: num
   runs
 ) =>
   `SELECT r.run_id, t.command, t.fire_at FROM holdfast_timers t JOIN holdfast_runs r ON r.id = t.run
-   WHERE t.run IN (VALUES ${runs}) ORDER BY t.fire_at, t.run, t.command`
+   WHERE t.run IN (VALUES ${runs}) ORDER BY t.run, t.command`
 )
 
 const pendingActivity = (row: ActivityRow): Effect.Effect<PendingActivity, JournalError> =>
@@ -193,12 +200,15 @@ const claimFree = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1
 const claimFromDead = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, deaths = deaths + ${busy}
   WHERE ${ofDead} AND deaths < ${suspectAfter} RETURNING ${runColumns}`
 const selectSuspects = `SELECT id, deaths FROM holdfast_runs
-  WHERE ${ofDead} AND deaths >= ${suspectAfter} AND rests_until <= ? ORDER BY deaths, id`
+  WHERE ${ofDead} AND deaths >= ${suspectAfter} AND rests_until <= ?`
 const claimSuspect = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, deaths = deaths + ${busy},
   rests_until = CASE WHEN ${busy} THEN ? ELSE rests_until END WHERE id = ? RETURNING ${runColumns}`
 
 const upsertLease =
   "INSERT INTO holdfast_workers (worker, lease_until) VALUES (?, ?) ON CONFLICT (worker) DO UPDATE SET lease_until = excluded.lease_until"
+
+/** A worker that was stopped for long may still begin a run as it wakes up, and its lease must be known to be over then. */
+const forgottenAfter = 30 * 86_400_000
 
 const forgetDead = `DELETE FROM holdfast_workers WHERE lease_until <= ?
   AND NOT EXISTS (SELECT 1 FROM holdfast_runs WHERE owner = worker AND closed_seq IS NULL)

@@ -56,7 +56,7 @@ const conditionsOf = ({ startedBefore, startedFrom, status, workflow, workflowId
   must("r.started_at >= ?", startedFrom)
   must("r.started_at < ?", startedBefore)
   const index = workflowId !== undefined
-    ? "holdfast_runs_workflow_id"
+    ? "holdfast_runs_id"
     : workflow !== undefined
     ? "holdfast_runs_workflow"
     : status !== undefined

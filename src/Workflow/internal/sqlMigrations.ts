@@ -34,6 +34,7 @@ const createTables = Effect.gen(function*() {
   yield* sql`CREATE INDEX holdfast_runs_open_owner ON holdfast_runs (owner, workflow) WHERE closed_seq IS NULL`
   yield* sql`CREATE INDEX holdfast_runs_due ON holdfast_runs (owner) WHERE due_seq > 0 AND closed_seq IS NULL`
   // One for each way to list, all in the order of a list.
+  yield* sql`CREATE INDEX holdfast_runs_id ON holdfast_runs (workflow_id, started_at, run_id)`
   yield* sql`CREATE INDEX holdfast_runs_started ON holdfast_runs (started_at, workflow_id, run_id)`
   yield* sql`CREATE INDEX holdfast_runs_workflow ON holdfast_runs (workflow, started_at, workflow_id, run_id)`
   yield* sql`CREATE INDEX holdfast_runs_status ON holdfast_runs (status, started_at, workflow_id, run_id)`
@@ -92,6 +93,7 @@ const createTables = Effect.gen(function*() {
       PRIMARY KEY (run, id)
     ) WITHOUT ROWID`
   yield* sql`CREATE TABLE holdfast_workers (worker TEXT NOT NULL PRIMARY KEY, lease_until INTEGER NOT NULL)`
+  yield* sql`CREATE INDEX holdfast_workers_lease ON holdfast_workers (lease_until, worker)`
 })
 
 /** Brings the tables up to date. */

@@ -123,12 +123,16 @@ class Transaction {
       const event = entry._tag === "Start" ? entry.signal : entry._tag === "Post" ? entry.event : undefined
       return event === undefined || entry._tag === "Append" ? [] : [[(entry as Of<"Start">).workflowId, event] as const]
     }))
-    // Only where somebody else has written can somebody else have ended an activity.
+    // Only where somebody else has written can somebody else have ended an activity. What stands before an append in the
+    // same group counts as that.
     const written = workflowIds.length + attempts.length > 0
+    const appendedTo = new Set<string>()
     for (const entry of entries) {
       if (entry._tag !== "Append") continue
       const run = this.byRunId.get(entry.runId)
-      if (run === undefined || (!written && seenUpTo(entry.events) >= run.position.lastSeq)) continue
+      const first = !appendedTo.has(entry.runId)
+      appendedTo.add(entry.runId)
+      if (run === undefined || (!written && first && seenUpTo(entry.events) >= run.position.lastSeq)) continue
       for (const target of carriedEnds(entry.events)) attempts.push([entry.runId, target])
     }
     yield* this.readPending(attempts)
@@ -270,7 +274,7 @@ class Transaction {
         if (event.id !== undefined) this.signals.add(`${run.id}/${event.id}`)
         break
       case "ActivityScheduled":
-        this.note(run, event.command, { attempt: 1, worker: null, started: false })
+        this.pending.set(`${run.id}/${event.command}`, { attempt: 1, worker: null, started: false })
         break
       case "AttemptFailed":
         this.note(run, event.target, { attempt: event.attempt + 1, worker: null, started: false })
@@ -283,9 +287,10 @@ class Transaction {
     }
   }
 
+  /** What becomes of an activity that is known to be pending. */
   private note(run: RunState, command: number, pending: Pending | undefined): void {
     const key = `${run.id}/${command}`
-    if (this.pending.has(key)) this.pending.set(key, pending)
+    if (this.pending.get(key) !== undefined) this.pending.set(key, pending)
   }
 
   private begin(
@@ -483,13 +488,10 @@ class Transaction {
     const child = decision === "Attach"
       ? existing!
       : this.begin(run, workflowId, workflow, [childStarted(scheduled, parent)], news)
+    // Where the parent has closed in the same transaction, what follows from that comes after this.
     const link: LinkState = { id: undefined, child: child.id, parent: parent.id, command, parentClose }
-    if (parent.closed === undefined) {
-      this.newLinks.add(link)
-      this.changes.link(link)
-    } else {
-      this.endWith(link, parent.closed.at, news)
-    }
+    this.newLinks.add(link)
+    this.changes.link(link)
   }
 
   /** The parent has ended before its child. */

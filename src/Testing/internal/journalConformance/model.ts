@@ -1,0 +1,76 @@
+/**
+ * A store beside the one in memory: after the same steps both hold the same.
+ */
+import * as Effect from "effect/Effect"
+import type { Claimed, JournalStore } from "../../../Workflow/Journal.js"
+import type { Step } from "./arbitrary.js"
+import { audit } from "./audit.js"
+import { at } from "./entries.js"
+import { type Checked, same } from "./expect.js"
+
+export const compare = (store: JournalStore, model: JournalStore, steps: ReadonlyArray<Step>): Checked =>
+  Effect.gen(function*() {
+    for (const [i, step] of steps.entries()) {
+      const now = at + i
+      yield* same(`step ${i + 1}`, yield* take(store, step, now), yield* take(model, step, now))
+    }
+    const all = { filter: {}, after: undefined, limit: 10_000 }
+    const runs = yield* model.list(all)
+    yield* same("the list of all runs", yield* store.list(all), runs)
+    for (const { runId, workflowId } of runs) {
+      yield* same(`the history of run ${runId}`, yield* store.history(runId), yield* model.history(runId))
+      yield* same(`the newest run of ${workflowId}`, yield* store.latest(workflowId), yield* model.latest(workflowId))
+      yield* same(`what is pending in run ${runId}`, yield* store.pending(runId), yield* model.pending(runId))
+    }
+    for (const worker of ["a", "b"]) {
+      yield* same(`what ${worker} has taken`, byRun(yield* store.taken(worker)), byRun(yield* model.taken(worker)))
+    }
+    // Long after, all that can be claimed and taken is.
+    const end: ReadonlyArray<Step> = [
+      { _tag: "Claim", worker: "z", workflows: ["W", "V"], lease: 1, suspects: 1 },
+      { _tag: "Take", worker: "z", limit: 100 }
+    ]
+    for (const step of end) {
+      yield* same(
+        `at the end: ${step._tag}`,
+        yield* take(store, step, at + 10 ** 9),
+        yield* take(model, step, at + 10 ** 9)
+      )
+    }
+    yield* audit(store)
+  })
+
+/** Takes a step, and gives what came of it, without what the contract leaves open. */
+const take = (store: JournalStore, step: Step, now: number): Checked<unknown> => {
+  switch (step._tag) {
+    case "Write":
+      return store.write(step.entries)
+    case "Claim": {
+      const { lease, suspects, worker, workflows } = step
+      return Effect.map(store.claim({ worker, workflows, now, leaseUntil: now + lease, suspects }), inOrder)
+    }
+    case "Take": {
+      const { limit, worker } = step
+      return Effect.map(
+        store.takeAttempts({ worker, queue: "q", activities: ["A"], limit, now }),
+        ({ attempts, next }) => attempts.length === limit ? { attempts } : { attempts, next }
+      )
+    }
+    case "Heartbeat":
+      return store.heartbeat(step.worker, now + step.lease)
+    case "Release":
+      return store.release(step.worker)
+  }
+}
+
+const inOrder = ({ activities, due, moreSuspects, runs, timers }: Claimed) => ({
+  moreSuspects,
+  due: byRun(due),
+  runs: byRun(runs),
+  activities: byRun(activities),
+  timers: byRun([...timers].sort((a, b) => a.command - b.command))
+})
+
+/** By run, and within a run in the order that they have. */
+const byRun = <A extends { readonly runId: string }>(values: ReadonlyArray<A>): ReadonlyArray<A> =>
+  [...values].sort((a, b) => a.runId < b.runId ? -1 : a.runId > b.runId ? 1 : 0)
