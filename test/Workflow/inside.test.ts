@@ -20,6 +20,7 @@ import {
 import { Activity, Client, Engine, Journal, type Run, Signal, Workflow, WorkflowError } from "holdfast/Workflow"
 import { InvalidOptions } from "../../src/InvalidOptions.js"
 import { historyOf, kinds, quiet } from "./support/orders.js"
+import { execution } from "./support/world.js"
 
 const Parcel = Schema.Struct({ id: Schema.Number, tags: Schema.Array(Schema.String), at: Schema.Date })
 
@@ -445,6 +446,14 @@ describe("words of a workflow", () => {
       }),
       ["first", "other"]
     ))
+
+  it("the first answer to a command counts, a second one does nothing (D4.3.2)", () => {
+    const run = execution(Subject.program(() => echo("a")))
+    run.turn(0, [{ _tag: "RunStarted", seq: 1, at: 0, payload: "1" }])
+    const answer = (payload: string) => ({ _tag: "ActivityCompleted" as const, target: 1, at: 1, payload })
+    const commands = run.turn(1, [answer("\"first\""), answer("\"second\"")])
+    assert.deepInclude(commands[0], { _tag: "RunClosed", payload: "\"first\"" })
+  })
 
   it.effect("to sleep for no time lets others go first, and asks for nothing (D4.4.1)", () =>
     Effect.gen(function*() {

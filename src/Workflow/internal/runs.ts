@@ -98,6 +98,8 @@ export interface Runs {
   readonly verify: () => void
   /** Looks for what others may have written that nobody has told. */
   readonly review: () => void
+  /** Writes what no turn will be taken for any more, once it is known. */
+  readonly keepAll: () => void
   /** Forgets them all. */
   readonly clear: () => void
 }
@@ -242,7 +244,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       const run = owned.get(runId)
       if (run === undefined) return
       // No turn will consume it soon, so it goes to the journal alone.
-      if (run.state === "blocked") keep(run, arrival)
+      if (run.state === "blocked" || !programs.has(run.workflow)) keep(run, arrival)
       else {
         run.inbox.push(arrival)
         wake(run)
@@ -261,6 +263,16 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         event: arrival
       }
       writes.commit(run.runId, report, () => {})
+    }
+
+    /** Writes what has arrived and waits for turns that will not be taken here. */
+    const keepAll = (which: (run: Owned) => boolean): void => {
+      for (const run of owned.values()) {
+        if (run.inbox.length === 0 || run.state === "committing" || !which(run)) continue
+        const arrivals = run.inbox
+        run.inbox = []
+        for (const arrival of arrivals) keep(run, arrival)
+      }
     }
 
     /** Takes note of what somebody in this process has written to a run, in the order of the run's events. */
@@ -595,6 +607,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       },
       onProgramGone: (workflow) => {
         for (const run of owned.values()) if (run.workflow === workflow && run.state === "idle") unload(run)
+        keepAll((run) => run.workflow === workflow)
       },
       blocked: () => [...blocked.values()],
       verify: () => {
@@ -605,6 +618,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         }
       },
       review: tasks.review,
+      keepAll: () => keepAll(() => true),
       clear: () => {
         for (const run of owned.values()) unload(run)
         owned.clear()

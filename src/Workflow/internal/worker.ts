@@ -51,7 +51,8 @@ export const worker = (
     // A scope closes from its end: first nothing claims, beats or takes turns any more, then what is under way is
     // committed, then all is released.
     yield* Effect.addFinalizer(() =>
-      writes.quiet.pipe(
+      // Twice, since more may have arrived while it was written.
+      Effect.repeatN(Effect.zipRight(Effect.sync(() => runs.keepAll()), writes.quiet), 1).pipe(
         // A journal that cannot be written must not hold up the end of the process.
         Effect.raceFirst(shared.sleep(settings.gracePeriod)),
         Effect.zipRight(store.release(workerId)),
