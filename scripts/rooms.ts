@@ -23,9 +23,9 @@ export const rooms: Readonly<Record<string, Room>> = {
   Task: { uses: ["Telemetry", "Store", "Schedule", "Circuit", "Call"], peers: [], node: false },
   Workflow: { uses: ["Telemetry", "Store", "Schedule"], peers: sql, node: true },
   Testing: {
-    uses: ["Telemetry", "Store", "Schedule", "Circuit", "Call", "Preset", "Task"],
-    peers: [],
-    node: false
+    uses: ["Telemetry", "Store", "Schedule", "Circuit", "Call", "Preset", "Task", "Workflow"],
+    peers: sql,
+    node: true
   }
 }
 

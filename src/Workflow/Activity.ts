@@ -82,6 +82,12 @@ export interface Activity<in out Payload, in out Success, in out Error> {
   readonly toLayer: <R>(
     handler: (payload: Payload) => Effect.Effect<Success, Error, R>
   ) => Layer.Layer<never, never, Engine | Exclude<R, Attempt | Scope.Scope>>
+  /** @internal */
+  readonly encodePayload: (payload: Payload) => Either.Either<string | null, string>
+  /** @internal */
+  readonly decodePayload: (text: string | null) => Either.Either<Payload, string>
+  /** @internal */
+  readonly resultOf: (answer: Answer) => Effect.Effect<Success, Error | ActivityError>
 }
 
 /**
@@ -195,6 +201,9 @@ export const make = <
   return {
     [TypeId]: TypeId,
     name,
+    encodePayload: payload.encode,
+    decodePayload: payload.decode,
+    resultOf,
     execute: (value) => {
       const origin = originInReplay()
       return Effect.flatMap(Run, (run) =>
