@@ -396,7 +396,8 @@ export interface TestRun<out Success, out Error> extends Observed {
  * - `startAt`: when the world begins. Default: at 0, as the `TestClock` does.
  * - `seed`: of all that is random in the world, such as the jitter of a back-off. Default 1.
  * - `replay`: whether what has been run is replayed. Default true.
- * - `maxSteps`: how many times something may be due before a run counts as one without an end. Default 100,000.
+ * - `maxSteps`: how many times something may be due before a run has closed, and how many steps all fibers together may
+ *   take at one time, before that counts as without an end. Default 100,000.
  * - `patience`: how long, in real time, to wait for an activity that is no stub and may wait for the real world, before
  *   time goes on without it. Default 100 milliseconds.
  * - `engine`: the options of the engine. `alwaysReplay` makes it replay the run before each of its turns.
@@ -455,6 +456,7 @@ export const make = <E, R>(
 ): WorkflowTest<E, Exclude<R, Engine | Client | Journal>> =>
   fromSpec({
     // What is excluded is what every world provides.
+    // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
     live: live as Layer.Layer<never, E, Exclude<R, Engine | Client | Journal> | Engine>,
     stubs: [],
     sideEffects: new Map(),

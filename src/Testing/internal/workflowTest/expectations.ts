@@ -39,7 +39,7 @@ export const called = <Payload>(
         actual: withId.length === 1 ? valueOf(withId[0]!.payload) : withId.map(({ payload }) => valueOf(payload))
       })
       : new UnexpectedCalls({
-        detail: `${what.name} was called ${timesOf(found.length)}${how}`,
+        detail: `${what.name} was ${found.length === 0 ? "not called" : `called ${timesOf(found.length)}`}${how}`,
         expected: times === undefined ? "at least once" : timesOf(times),
         actual: timesOf(found.length)
       })

@@ -7,16 +7,15 @@ import type { RuntimeFiber } from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import type { Scheduler, Task } from "effect/Scheduler"
 
-/** More tasks than this between two moments of quiet are taken for a loop that never waits. */
-const longestLine = 2_000_000
-
 export class QuietScheduler implements Scheduler {
   private tasks: Array<Task> = []
   private asked = false
   private draining = false
-  private limit = longestLine
   private taken = 0
   private listeners: Array<() => void> = []
+
+  /** More tasks than `limit` between two moments of quiet are taken for a loop that never waits for time. */
+  constructor(private limit: number) {}
 
   /** How many tasks it has run. */
   total = 0

@@ -6,6 +6,7 @@
  * after each quiet the process gets a turn of its event loop; a handler that is no stub, and so may do real work, gets
  * some real time.
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -120,7 +121,7 @@ export const make = <E, R>(spec: Spec<E, R>): Effect.Effect<World, E, R | Scope.
   Effect.gen(function*() {
     const settings = read(spec.options)
     const clock = new SimulatedClock(settings.startAt)
-    const scheduler = new QuietScheduler()
+    const scheduler = new QuietScheduler(settings.maxSteps)
     const random = Random.make(settings.seed)
     const scope = yield* Scope.make()
     const inside: World["inside"] = (effect) =>
@@ -295,15 +296,23 @@ export const make = <E, R>(spec: Spec<E, R>): Effect.Effect<World, E, R | Scope.
       )
     })
 
-    const settle: World["settle"] = Effect.zipRight(
-      quiet,
-      Effect.suspend((): Effect.Effect<void, Problem> => {
-        if (problem !== undefined) return problem
-        if (scheduler.halted) {
-          return new Endless({ workflowId: undefined, reason: "Loop", count: scheduler.total })
-        }
-        return Effect.flatMap(engine.blocked, ([first]) => first ?? Effect.void)
-      })
+    /** Whether the test has been told of a problem: at its end it is not told again. */
+    let told = false
+    const settle: World["settle"] = Effect.tapErrorCause(
+      Effect.zipRight(
+        quiet,
+        Effect.suspend((): Effect.Effect<void, Problem> => {
+          if (problem !== undefined) return problem
+          if (scheduler.halted) {
+            return new Endless({ workflowId: undefined, reason: "Loop", count: settings.maxSteps })
+          }
+          return Effect.flatMap(engine.blocked, ([first]) => first ?? Effect.void)
+        })
+      ),
+      () =>
+        Effect.sync(() => {
+          told = true
+        })
     )
 
     // A step is whole even where the test drives the world from several fibers.
@@ -375,7 +384,7 @@ export const make = <E, R>(spec: Spec<E, R>): Effect.Effect<World, E, R | Scope.
     yield* Effect.addFinalizer((exit) =>
       Effect.ensuring(
         // A test that has failed already has said why.
-        Exit.isSuccess(exit) ? Effect.orDie(Effect.zipRight(settle, verify)) : Effect.void,
+        Exit.isSuccess(exit) && !told ? Effect.orDie(Effect.zipRight(settle, verify)) : Effect.void,
         close(exit)
       )
     )
@@ -404,10 +413,7 @@ export const make = <E, R>(spec: Spec<E, R>): Effect.Effect<World, E, R | Scope.
       inside,
       fork: (effect) =>
         Effect.asVoid(inside(Effect.forkIn(
-          Effect.catchAllCause(effect, (cause) =>
-            Effect.sync(() => {
-              problem ??= Effect.failCause(cause as never)
-            })),
+          Effect.catchAllCause(effect, (cause) => Effect.sync(() => hooks.raiseDefect(Cause.squash(cause)))),
           scope
         ))),
       settle,
