@@ -47,6 +47,7 @@ describe("stubs", () => {
       ).run(Job, start)
       assert.strictEqual(yield* run.exit, "20")
       yield* run.expectCalled(Double, { times: 2 })
+      assert.deepInclude(yield* Effect.flip(run.expectCalled(Double, { times: 1 })), { actual: "2 times" })
       yield* run.expectCalled(Double, { times: 1, with: 5 })
       yield* run.expectCalled(Double, { times: 1, with: 10 })
       assert.deepStrictEqual((yield* run.calls(Double)).map(({ exit, payload }) => [payload, exit]), [
@@ -602,6 +603,23 @@ describe("what a test finds", () => {
     })
   })
 
+  it.scoped("that also when a run goes on after it was replayed", () => {
+    let counter = 0
+    const live = Layer.merge(
+      Job.toLayer(() =>
+        Effect.zipRight(Effect.sleep("2 hours"), Effect.suspend(() => Effect.sleep(++counter * hour)))
+          .pipe(Effect.as(""))
+      ),
+      Part.toLayer((n) => Effect.delay(Effect.succeed(n), "1 hour"))
+    )
+    return Effect.gen(function*() {
+      const run = yield* WorkflowTest.make(live).start(Job, start)
+      const part = yield* run.start(Part, { id: "part", payload: 1 })
+      assert.strictEqual(yield* part.result, 1)
+      assert.instanceOf(yield* Effect.flip(run.result), WorkflowTest.NotReplayable)
+    })
+  })
+
   it.effect("a missing stub also when it is called after the test has looked", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(Effect.scoped(job(() => Effect.as(Double.execute(1), "")).start(Job, start)))
@@ -686,6 +704,19 @@ describe("what a test can look at", () => {
       // What reporters of tests show is kept by Effect's own rendering.
       const [shown]: ReadonlyArray<object> = Cause.prettyErrors(Cause.fail(refusals[3]))
       assert.deepInclude(shown, { expected: { order: "o", cents: 6 }, actual: { order: "o", cents: 5 } })
+    }))
+
+  it.scoped("runs, which reporters show by their name and do not walk through", () =>
+    Effect.gen(function*() {
+      const test = job(() => Effect.succeed("done"))
+      const open = yield* test.start(Job, start)
+      const ended = yield* test.run(Job, start)
+      for (const [run, name] of [[open, `Job "test"`], [ended, `Job "test", ended`]] as const) {
+        assert.deepStrictEqual(Object.keys(run), [])
+        assert.strictEqual(String(run), name)
+        assert.strictEqual(JSON.stringify(run), JSON.stringify(name))
+        assert.strictEqual(Cause.prettyErrors(Cause.fail(run))[0]!.message, name)
+      }
     }))
 
   it.effect("what has happened, as a text that is always the same (T151)", () => {

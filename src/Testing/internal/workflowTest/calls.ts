@@ -19,7 +19,7 @@ export const callsOf = <Payload, Success, Error>(
     Effect.gen(function*() {
       const events = yield* Effect.orDie(world.store.history(made.runId))
       const attempts = yield* Effect.forEach(made.launches, (launch): Effect.Effect<AttemptRecord<Success, Error>> =>
-        Effect.map(exitOf(activity, launch, launch === made.launches.at(-1), events), (exit) => ({
+        Effect.map(exitOf(activity, launch, events), (exit) => ({
           attempt: launch.attempt,
           at: launch.at,
           endedAt: launch.endedAt,
@@ -41,7 +41,6 @@ export const callsOf = <Payload, Success, Error>(
 const exitOf = <Payload, Success, Error>(
   activity: ActivityDefinition<Payload, Success, Error>,
   { attempt, command, endedAt }: Launch,
-  isLast: boolean,
   events: ReadonlyArray<Event>
 ): Effect.Effect<Exit.Exit<Success, Error | ActivityError> | undefined> => {
   for (const event of events) {
@@ -51,7 +50,7 @@ const exitOf = <Payload, Success, Error>(
       const failed: ActivityFailed = { _tag: "ActivityFailed", at, attempts: attempt, failure, payload, seq, target }
       return Effect.exit(activity.resultOf(failed))
     }
-    if (isLast && (event._tag === "ActivityCompleted" || event._tag === "ActivityFailed")) {
+    if (event._tag === "ActivityCompleted" || event._tag === "ActivityFailed") {
       return Effect.exit(activity.resultOf(event))
     }
   }

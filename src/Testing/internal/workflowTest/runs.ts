@@ -25,12 +25,17 @@ import { logOf } from "./log.js"
 import { Endless, NotStubbed, type Problem, Stalled } from "./problems.js"
 import { make, type Spec, type World } from "./world.js"
 
+/** A run, and what stays of it when its world is gone. */
+interface OpenRun<Success, Error> extends TestRun<Success, Error> {
+  readonly observed: Observed
+}
+
 /** A run in a world of its own. */
 export const open = <E, R, Payload, Success, Error>(
   spec: Spec<E, R>,
   workflow: Workflow<Payload, Success, Error>,
   options: Partial<TestStart<Payload>>
-): Effect.Effect<TestRun<Success, Error>, E | Problem | InvalidPayload, R | Scope.Scope> =>
+): Effect.Effect<OpenRun<Success, Error>, E | Problem | InvalidPayload, R | Scope.Scope> =>
   Effect.flatMap(make(spec), (world) =>
     // Nobody else has an id in a world that is new.
     Effect.catchTag(begin(world, workflow, options), "WorkflowMismatch", Effect.die))
@@ -43,8 +48,9 @@ export const runToTheEnd = <E, R, Payload, Success, Error>(
 ): Effect.Effect<EndedRun<Success, Error>, E | Problem | InvalidPayload, R> =>
   Effect.scoped(
     Effect.gen(function*() {
-      const { after: _, advance: __, cancel: ___, exit, ...run } = yield* open(spec, workflow, options)
-      return { ...run, exit: yield* exit }
+      const run = yield* open(spec, workflow, options)
+      const exit = yield* run.exit
+      return shownAs(`${workflow.name} ${JSON.stringify(run.workflowId)}, ended`, { ...run.observed, exit })
     })
   )
 
@@ -52,7 +58,7 @@ const begin = <Payload, Success, Error>(
   world: World,
   workflow: Workflow<Payload, Success, Error>,
   options: Partial<TestStart<Payload>>
-): Effect.Effect<TestRun<Success, Error>, Problem | InvalidPayload | WorkflowMismatch> => {
+): Effect.Effect<OpenRun<Success, Error>, Problem | InvalidPayload | WorkflowMismatch> => {
   if (!world.hasWorkflow(workflow.name)) {
     return new NotStubbed({
       kind: "workflow",
@@ -78,7 +84,7 @@ const testRun = <Payload, Success, Error>(
   world: World,
   workflow: Workflow<Payload, Success, Error>,
   handle: RunHandle<Success, Error>
-): TestRun<Success, Error> => {
+): OpenRun<Success, Error> => {
   const { runId, workflowId } = handle
   const { inside, settle } = world
 
@@ -113,8 +119,11 @@ const testRun = <Payload, Success, Error>(
     reader("WorkflowTest").finiteDuration(name, duration)
   const journaled = <A, E>(effect: Effect.Effect<A, E>) => inside(effect)
 
-  return {
-    ...observed(world, lastOf(runId)),
+  const seen = observed(world, lastOf(runId))
+
+  return shownAs(`${workflow.name} ${JSON.stringify(workflowId)}`, {
+    ...seen,
+    observed: seen,
     workflowId,
     runId,
     exit,
@@ -142,7 +151,17 @@ const testRun = <Payload, Success, Error>(
         Effect.catchTag("JournalError", Effect.die),
         Effect.map((found) => testRun(world, other, found))
       )
-  }
+  })
+}
+
+/**
+ * The same, but reporters of tests, which walk through all that can be listed of a value, see a name: they do not come to
+ * an end with the Effects of a run.
+ */
+const shownAs = <A extends object>(name: string, self: A): A => {
+  const shown = { toJSON: () => name, toString: () => name }
+  const properties = Object.entries(self).map(([key, value]) => [key, { value: value as unknown }])
+  return Object.create(shown, Object.fromEntries(properties) as PropertyDescriptorMap) as A
 }
 
 const observed = (world: World, last: Effect.Effect<RunRecord>): Observed => {

@@ -9,10 +9,6 @@ export const withSideEffects = (run: RunService, values: ReadonlyMap<string, () 
     run.record(label, values.get(label) ?? compute, origin)
   // A run is more than its public part, and keeps state in itself: all but this is its own.
   return new Proxy(run, {
-    get: (target, key) => {
-      if (key === "record") return record
-      const value: unknown = Reflect.get(target, key, target)
-      return typeof value === "function" ? value.bind(target) as unknown : value
-    }
+    get: (target, key): unknown => key === "record" ? record : Reflect.get(target, key, target)
   })
 }
