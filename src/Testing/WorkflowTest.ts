@@ -92,10 +92,10 @@ import type {
   RunNotFound,
   WorkflowMismatch
 } from "../Workflow/WorkflowError.js"
+import type { Spec } from "./internal/workflowTest/model.js"
 import type { Problem, UnexpectedCalls } from "./internal/workflowTest/problems.js"
 import { open, runToTheEnd } from "./internal/workflowTest/runs.js"
 import { activityStub, answers, childStub } from "./internal/workflowTest/stubs.js"
-import type { Spec } from "./internal/workflowTest/world.js"
 
 export {
   /**

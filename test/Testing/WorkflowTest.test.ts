@@ -59,9 +59,8 @@ describe("stubs", () => {
   it.effect("fail with the activity's own error, or die (T148)", () =>
     Effect.gen(function*() {
       const body = job(() => charge)
-      const once = Charge.name
       const failed = yield* body.pipe(
-        WorkflowTest.stub(Charge, Effect.fail(Retry.nonRetryable(new Busy({ why: once }))))
+        WorkflowTest.stub(Charge, Effect.fail(Retry.nonRetryable(new Busy({ why: "Charge" }))))
       ).run(Job, start)
       assert.deepStrictEqual(yield* Effect.flip(failed.exit), new Busy({ why: "Charge" }))
       const dead = yield* job(() => Effect.map(Double.execute(1), String)).pipe(

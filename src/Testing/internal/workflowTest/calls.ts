@@ -9,7 +9,7 @@ import type { ActivityFailed, Event } from "../../../Workflow/Event.js"
 import type { Workflow } from "../../../Workflow/Workflow.js"
 import type { ActivityError, RunFailed } from "../../../Workflow/WorkflowError.js"
 import type { ActivityDefinition, AttemptRecord, Call, ChildCall } from "../../WorkflowTest.js"
-import type { Launch, Made, World } from "./world.js"
+import type { Launch, Made, World } from "./model.js"
 
 export const callsOf = <Payload, Success, Error>(
   world: World,

@@ -8,8 +8,8 @@ import * as Utils from "effect/Utils"
 import { TypeId as ActivityTypeId } from "../../../Workflow/Activity.js"
 import type { Callable, Expected } from "../../WorkflowTest.js"
 import { madeOf } from "./calls.js"
+import type { Made, World } from "./model.js"
 import { UnexpectedCalls } from "./problems.js"
-import type { Made, World } from "./world.js"
 
 export const called = <Payload>(
   world: World,

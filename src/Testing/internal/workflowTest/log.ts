@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { AttemptFailure, Event } from "../../../Workflow/Event.js"
-import type { World } from "./world.js"
+import type { World } from "./model.js"
 
 export const logOf = (world: World): Effect.Effect<string> =>
   Effect.map(

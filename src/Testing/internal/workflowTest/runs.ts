@@ -22,8 +22,9 @@ import type { EndedRun, Observed, TestRun, TestStart } from "../../WorkflowTest.
 import { callsOf, childCallsOf } from "./calls.js"
 import { called, inOrder, notCalled } from "./expectations.js"
 import { logOf } from "./log.js"
+import type { Spec, World } from "./model.js"
 import { Endless, NotStubbed, type Problem, Stalled } from "./problems.js"
-import { make, type Spec, type World } from "./world.js"
+import { make } from "./world.js"
 
 /** A run, and what stays of it when its world is gone. */
 interface OpenRun<Success, Error> extends TestRun<Success, Error> {

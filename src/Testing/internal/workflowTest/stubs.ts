@@ -11,8 +11,8 @@ import { Run } from "../../../Workflow/Run.js"
 import type { Workflow } from "../../../Workflow/Workflow.js"
 import type { ActivityError, RunFailed } from "../../../Workflow/WorkflowError.js"
 import type { ActivityDefinition, Answer, ChildStubInfo, StubInfo } from "../../WorkflowTest.js"
+import type { Hooks, Stub } from "./model.js"
 import { AnswersEnded } from "./problems.js"
-import type { Hooks, Stub } from "./world.js"
 
 export const activityStub = <Payload, Success, Error, R>(
   activity: ActivityDefinition<Payload, Success, Error>,
