@@ -146,6 +146,12 @@ export interface Activity<in out Payload, in out Success, in out Error, in out D
   readonly encodeError: (error: Error) => Either.Either<AttemptFailed, string>
   /** @internal */
   readonly encodeDetails: (details: Details) => Either.Either<string | null, string>
+  /** @internal */
+  readonly encodePayload: (payload: Payload) => Either.Either<string | null, string>
+  /** @internal */
+  readonly decodePayload: (text: string | null) => Either.Either<Payload, string>
+  /** @internal */
+  readonly resultOf: (answer: Answer) => Effect.Effect<Success, Error | ActivityError>
 }
 
 /**
@@ -318,6 +324,9 @@ const activity = <Payload, Success, Error, Details>(
   return {
     [TypeId]: TypeId,
     name,
+    encodePayload: payload.encode,
+    decodePayload: payload.decode,
+    resultOf,
     execute: (value) => {
       const origin = originInReplay()
       return Effect.flatMap(Run, (run) =>

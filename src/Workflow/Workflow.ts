@@ -83,6 +83,8 @@ export interface Workflow<in out Payload, in out Success, in out Error> {
   /** @internal */
   readonly encodePayload: (payload: Payload) => Either.Either<string | null, string>
   /** @internal */
+  readonly decodePayload: (text: string | null) => Either.Either<Payload, string>
+  /** @internal */
   readonly exitOf: (
     run: { readonly workflowId: string; readonly runId: string },
     closed: Closing | ChildClosed
@@ -183,6 +185,7 @@ export const make = <
     [TypeId]: TypeId,
     name,
     encodePayload: payload.encode,
+    decodePayload: payload.decode,
     continueAsNew: (value) =>
       Effect.flatMap(Run, (run) =>
         run.info.workflow !== name

@@ -80,17 +80,28 @@ export class SimulatedClock implements Clock.Clock {
     })
   }
 
-  /** Goes to the next time at which anything is due, and wakes all of that; false when nothing ever is. */
-  advance(): boolean {
+  /** The next time at which anything is due; infinite when nothing ever is. */
+  get next(): number {
     let next = Infinity
     for (const { at } of this.timers) if (at < next) next = at
-    if (next === Infinity) return false
-    this.now = next
-    const due = [...this.timers].filter(({ at }) => at === next)
+    return next
+  }
+
+  /** Goes to a time at which nothing is overdue, and wakes all that is due then. */
+  goTo(time: number): void {
+    this.now = time
+    const due = [...this.timers].filter(({ at }) => at <= time)
     for (const timer of due) {
       this.timers.delete(timer)
       timer.wake()
     }
+  }
+
+  /** Goes to the next time at which anything is due, and wakes all of that; false when nothing ever is. */
+  advance(): boolean {
+    const { next } = this
+    if (next === Infinity) return false
+    this.goTo(next)
     return true
   }
 }

@@ -6,6 +6,11 @@ import * as Effect from "effect/Effect"
 export class Conditions {
   private readonly waiting = new Set<{ readonly holds: () => boolean; readonly resume: () => void }>()
 
+  /** Whether anybody waits for one. */
+  get isAwaited(): boolean {
+    return this.waiting.size > 0
+  }
+
   until(holds: () => boolean): Effect.Effect<void> {
     return Effect.suspend(() =>
       holds() ? Effect.void : Effect.async<void>((resume) => {

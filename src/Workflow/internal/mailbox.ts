@@ -17,6 +17,11 @@ export class Mailbox {
     return [...this.receivers.values()].some((receivers) => receivers.size > 0)
   }
 
+  /** The names of the signals that somebody waits for. */
+  get awaited(): ReadonlyArray<string> {
+    return [...this.receivers].flatMap(([signal, receivers]) => receivers.size > 0 ? [signal] : [])
+  }
+
   /** A signal has arrived. */
   deliver(received: Unplaced<SignalReceived>): void {
     const receivers = this.receivers.get(received.signal)
