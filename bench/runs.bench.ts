@@ -48,8 +48,7 @@ const main = Effect.gen(function*() {
       )
     }
   }).pipe(
-    Effect.provide(engine),
-    Effect.provide(SqliteClient.layer({ filename: join(folder, "journal.db") }))
+    Effect.provide(Layer.provide(engine, SqliteClient.layer({ filename: join(folder, "journal.db") })))
   )
 })
 

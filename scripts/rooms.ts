@@ -39,6 +39,7 @@ export const rooms: Readonly<Record<string, Room>> = {
     peers: [],
     node: false,
     apart: {
+      ActivityTest: { uses: [...beforeTesting, "Workflow"], peers: sql, node: true },
       JournalConformance: { uses: [...beforeTesting, "Workflow"], peers: sql, node: true },
       WorkflowTest: { uses: [...beforeTesting, "Workflow"], peers: sql, node: true }
     }

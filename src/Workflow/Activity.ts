@@ -147,6 +147,8 @@ export interface Activity<in out Payload, in out Success, in out Error, in out D
   /** @internal */
   readonly encodeDetails: (details: Details) => Either.Either<string | null, string>
   /** @internal */
+  readonly decodeDetails: (text: string | null) => Either.Either<Details, string>
+  /** @internal */
   readonly encodePayload: (payload: Payload) => Either.Either<string | null, string>
   /** @internal */
   readonly decodePayload: (text: string | null) => Either.Either<Payload, string>
@@ -410,7 +412,8 @@ const activity = <Payload, Success, Error, Details>(
       ),
     encodeSuccess: success.encode,
     encodeError,
-    encodeDetails: details.encode
+    encodeDetails: details.encode,
+    decodeDetails: details.decode
   }
 }
 

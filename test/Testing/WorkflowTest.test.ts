@@ -189,7 +189,7 @@ describe("time", () => {
       assert.strictEqual(yield* Clock.currentTimeMillis, 0)
     }))
 
-  it.effect("begins when the test says so", () =>
+  it.effect("begins when the test says so, and a run is one word (D8.1)", () =>
     Effect.gen(function*() {
       const body = () => Effect.map(Effect.zipRight(Effect.sleep("1 day"), Clock.currentTimeMillis), String)
       const run = yield* WorkflowTest.make(Job.toLayer(body), { startAt: "2024-02-28T00:00:00Z" }).run(Job, start)

@@ -89,8 +89,7 @@ const play = (dieAt: number) =>
       assert.isTrue(runs.every(({ closed }) => closed !== undefined))
       return result
     }).pipe(
-      Effect.provide(Layer.orDie(Journal.layerSql())),
-      Effect.provide(journals.database(filename))
+      Effect.provide(Layer.provideMerge(Layer.orDie(Journal.layerSql()), journals.database(filename)))
     )
     return { result, statements }
   })

@@ -530,6 +530,7 @@ describe("words of a workflow", () => {
 
   it("do not compile outside of a workflow, and do not run there (D4.1.13)", async () => {
     // @ts-expect-error: it needs a run.
+    // @effect-diagnostics-next-line missingEffectContext:off
     const exit = await Effect.runPromiseExit(Workflow.info)
     assert.isTrue(Exit.isFailure(exit) && Cause.pretty(exit.cause).includes("holdfast/Workflow/Run"))
   })

@@ -42,9 +42,10 @@ describe("a worker that the operating system asks to end", () => {
           }])
           assert.deepStrictEqual(yield* sql`SELECT * FROM holdfast_workers`, [])
         }).pipe(
-          Effect.provide(Client.layer),
-          Effect.provide(Layer.orDie(Journal.layerSql())),
-          Effect.provide(journals.database(file))
+          Effect.provide(Layer.provideMerge(
+            Layer.provide(Client.layer, Layer.orDie(Journal.layerSql())),
+            journals.database(file)
+          ))
         )
       }),
     30_000

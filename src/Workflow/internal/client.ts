@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { reader } from "../../InvalidOptions.js"
-import type { Client, ListOptions, RunHandle, RunStatus, SignalOptions, StartOptions } from "../Client.js"
+import type { Client, ListOptions, Refusal, RunHandle, RunStatus, SignalOptions, StartOptions } from "../Client.js"
 import type { Closing, Message, SignalReceived, Unplaced } from "../Event.js"
 import { type Entry, Journal, type Receipt, type RunRecord } from "../Journal.js"
 import type { Signal } from "../Signal.js"
@@ -171,13 +171,12 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
     )
 
   return {
-    // A start whose policies cannot refuse is never refused.
-    start: ((workflow, options) => begin(workflow, options, undefined)) as Service["start"],
-    signalWithStart: ((workflow, options, signal, payload, signalOptions) =>
+    start: (workflow, options) => unlessRefused(options, begin(workflow, options, undefined)),
+    signalWithStart: (workflow, options, signal, payload, signalOptions) =>
       Effect.flatMap(
         received(signal, payload, signalOptions),
-        (event) => begin(workflow, options, event)
-      )) as Service["signalWithStart"],
+        (event) => unlessRefused(options, begin(workflow, options, event))
+      ),
     get: (workflow, id) => Effect.flatMap(latest(id), (record) => handleOf(workflow, record)),
     signal: (id, signal, payload, options) => to(id).signal(signal, payload, options),
     cancel: (id, options) => to(id).cancel(options),
@@ -206,6 +205,13 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
     history: (id) => Effect.flatMap(latest(id), ({ runId }) => store.history(runId))
   }
 })
+
+/** A start whose policies cannot refuse is never refused. */
+const unlessRefused = <A, E, const Options>(
+  _options: Options,
+  start: Effect.Effect<A, E | AlreadyStarted>
+): Effect.Effect<A, Exclude<E, AlreadyStarted> | Refusal<Options>> =>
+  Effect.mapError(start, (error) => error as Exclude<E, AlreadyStarted> | Refusal<Options>)
 
 const limitOf = (asked: ListOptions["limit"] = 100): number =>
   Math.min(reader("Client.list").integer("limit", asked, 1), 1_000)

@@ -75,7 +75,7 @@ export const makeProcess = (world: World): Process => {
     const now = yield* Clock.currentTimeMillis
     const delay = yield* Random.nextIntBetween(0, 6)
     yield* Effect.sleep(Math.max(stalledUntil - now, 0) + delay)
-    if (isCut || world.ended) yield* never
+    if (isCut || world.ended) return yield* never
   })
 
   const over = <A, E>(question: Effect.Effect<A, E>): Effect.Effect<A, E> =>
