@@ -214,9 +214,9 @@ export type TestStart<Payload> = Omit<StartOptions<Payload>, "id" | "conflict" |
  * @since 0.1.0
  * @category models
  */
-export type ActivityDefinition<Payload, Success, Error> = Pick<
+export type ActivityDefinition<Payload, Success, Error> = Omit<
   Activity<Payload, Success, Error>,
-  "name" | "toLayer" | "encodePayload" | "decodePayload" | "resultOf"
+  "heartbeat" | "lastHeartbeat" | "withOptions" | "encodeDetails" | "decodeDetails"
 >
 
 /**

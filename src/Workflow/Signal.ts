@@ -13,11 +13,11 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { reader } from "../InvalidOptions.js"
-import type { Answer } from "./internal/command.js"
+import { delivered } from "./internal/delivered.js"
 import { digest } from "./internal/digest.js"
 import * as jsonCodec from "./internal/jsonCodec.js"
 import { Run } from "./Run.js"
-import { InvalidPayload, RunEnded, RunNotFound } from "./WorkflowError.js"
+import { InvalidPayload, type RunEnded, type RunNotFound } from "./WorkflowError.js"
 
 /**
  * @since 0.1.0
@@ -146,22 +146,5 @@ export const make = <Payload = void, PayloadI = Payload>(
           })
       }),
     encode: codec.encode
-  }
-}
-
-/**
- * What became of something that was sent to the run of another workflow id.
- *
- * @internal
- */
-export const delivered = (workflowId: string, answer: Answer): Effect.Effect<void, RunNotFound | RunEnded> => {
-  if (answer._tag !== "SendAnswered") return Effect.dieMessage(`what was sent was answered by ${answer._tag}`)
-  switch (answer.outcome) {
-    case "Delivered":
-      return Effect.void
-    case "Ended":
-      return new RunEnded({ workflowId })
-    case "NotFound":
-      return new RunNotFound({ workflowId })
   }
 }

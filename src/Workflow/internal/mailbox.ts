@@ -8,7 +8,9 @@ import type { SignalReceived, Unplaced } from "../Event.js"
 type Receiver = (payload: string | null) => void
 
 export class Mailbox {
-  private readonly waiting: Array<Unplaced<SignalReceived>> = []
+  /** In the order of their arrival, and by name. */
+  private readonly waiting = new Set<Unplaced<SignalReceived>>()
+  private readonly waitingBy = new Map<string, Set<Unplaced<SignalReceived>>>()
   /** By the name of the signal, first come first. */
   private readonly receivers = new Map<string, Set<Receiver>>()
 
@@ -36,7 +38,9 @@ export class Mailbox {
 
   /** A signal has arrived that nobody is to have now. */
   keep(received: Unplaced<SignalReceived>): void {
-    this.waiting.push(received)
+    const ofName = this.waitingBy.get(received.signal) ?? new Set()
+    this.waitingBy.set(received.signal, ofName.add(received))
+    this.waiting.add(received)
   }
 
   receive(signal: string): Effect.Effect<string | null> {
@@ -54,13 +58,17 @@ export class Mailbox {
   }
 
   poll(signal: string): readonly [] | readonly [{ readonly payload: string | null }] {
-    const index = this.waiting.findIndex((waiting) => waiting.signal === signal)
-    return index < 0 ? [] : [this.waiting.splice(index, 1)[0]!]
+    const ofName = this.waitingBy.get(signal)
+    const [first] = ofName ?? []
+    if (first === undefined) return []
+    ofName!.delete(first)
+    this.waiting.delete(first)
+    return [first]
   }
 
   /** What nobody has taken, as it was sent. */
   get unread(): ReadonlyArray<Unplaced<SignalReceived>> {
-    return this.waiting.map(({ at, id, payload, signal }) => ({
+    return [...this.waiting].map(({ at, id, payload, signal }) => ({
       _tag: "SignalReceived" as const,
       signal,
       at,

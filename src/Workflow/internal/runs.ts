@@ -15,7 +15,6 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import {
   type Arrival,
@@ -27,45 +26,20 @@ import {
   type RunClosed,
   type Unplaced
 } from "../Event.js"
-import type { Claimed, Entry, Journal, NextRun, OwnedRun, Receipt } from "../Journal.js"
+import type { Claimed, Entry, Journal, NextRun, OwnedRun, PendingActivity, Receipt } from "../Journal.js"
 import type { NondeterminismError } from "../WorkflowError.js"
 import type { AttemptRunner } from "./attemptRunner.js"
 import { attempts } from "./attempts.js"
 import type { Strictness } from "./command.js"
 import { DueQueue } from "./dueQueue.js"
 import { Execution, type Print, type Program } from "./execution.js"
+import { boundedHistories } from "./histories.js"
+import { type Owned, ownedRun } from "./ownedRun.js"
 import type { PersistentWrites } from "./persistentWrites.js"
 import { earliest } from "./place.js"
 import { replay } from "./replay.js"
 import { makeRunId } from "./runId.js"
 import { restMillis } from "./suspects.js"
-
-/** A run that this worker owns. */
-interface Owned extends Omit<OwnedRun, "blocked" | "cancelBy"> {
-  cancelBy: number | undefined
-  /** The journal says that it is blocked. */
-  blocked: boolean
-  state: "idle" | "loading" | "committing" | "blocked"
-  execution: Execution | undefined
-  /** The number up to which this worker knows the run's events; every arrival among them is consumed or `placed`. */
-  known: number
-  /** Somebody has written to the run what this worker has not seen: the journal tells what. */
-  outdated: boolean
-  /** Its activities could not be read when it was claimed: they are started from its history. */
-  unread: boolean
-  /** Arrivals that are in the journal and wait for a turn. */
-  placed: ReadonlyArray<Arrival>
-  /** What this process has written to the run while its history was being read. */
-  posted: Array<Posted>
-  /** Arrivals that will be written with the turn that consumes them. */
-  inbox: Array<Unplaced<Arrival>>
-  /** Those that are being written with a turn. */
-  carried: ReadonlyArray<Unplaced<Arrival>>
-  /** No turn is taken before this time, since those before have failed. */
-  heldUntil: number
-  /** How many steps in a row have failed. */
-  failures: number
-}
 
 export interface RunsOptions {
   readonly journal: Journal["Type"]
@@ -104,16 +78,12 @@ export interface Runs {
   readonly clear: () => void
 }
 
-/** Of a run whose activities came with its claim, nothing more need be read. */
-const nothing = Effect.succeed<Pick<Claimed, "activities">>({ activities: [] })
-
 /** Takes turns, fires timers and runs activities for as long as the scope lives. */
 export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { journal, programs, runner, workerId, writes } = options
     const { store } = journal
     const runtime = yield* Effect.runtime()
-    const scope = yield* Effect.scope
     const clock: Clock.Clock = yield* Effect.clock
 
     const owned = new Map<string, Owned>()
@@ -184,20 +154,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     const own = (claimed: OwnedRun): Owned => {
       const lost = owned.get(claimed.runId)
       if (lost !== undefined) giveUp(lost)
-      const run: Owned = {
-        ...claimed,
-        state: "idle",
-        execution: undefined,
-        known: 0,
-        outdated: false,
-        unread: false,
-        placed: [],
-        posted: [],
-        carried: [],
-        inbox: [],
-        heldUntil: 0,
-        failures: 0
-      }
+      const run = ownedRun(claimed)
       owned.set(run.runId, run)
       watch(run)
       return run
@@ -283,7 +240,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       if (event._tag === "ActivityCompleted" || event._tag === "ActivityFailed") {
         run.inbox = run.inbox.filter((arrival) => !("target" in arrival) || arrival.target !== event.target)
       }
-      if (run.execution !== undefined && isArrival(event)) run.placed = [...run.placed, event]
+      if (run.execution !== undefined && isArrival(event)) run.placed.push(event)
       wake(run)
     }
 
@@ -331,53 +288,27 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     const load = (run: Owned, program: Program): void => {
       run.state = "loading"
-      if (loading >= options.replayConcurrency) loads.add([run, program])
-      else read(run, program)
-    }
-
-    const read = (run: Owned, program: Program): void => {
-      loading++
-      Runtime.runFork(runtime)(
-        Effect.all([store.history(run.runId), run.unread ? store.pending(run.runId) : nothing]).pipe(
-          Effect.tapError((error) =>
-            Effect.logWarning(`holdfast: run ${run.runId} waits for its history`, Cause.fail(error))
-          ),
-          Effect.retry(Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("5 seconds"))),
-          Effect.matchCause({
-            onFailure: () => {},
-            onSuccess: ([history, pending]) =>
-              contained(run, () => {
-                if (owned.get(run.runId) === run) restore(run, program, history, pending)
-              })
-          }),
-          Effect.ensuring(Effect.sync(() => {
-            loading--
-            const [first] = loads
-            if (first === undefined) return
-            loads.delete(first)
-            read(...first)
-          }))
-        ),
-        // What waits for ever must not outlive the worker.
-        { scope }
-      )
+      histories.read(run.runId, run.unread, (history, activities) =>
+        contained(run, () => {
+          if (owned.get(run.runId) === run) restore(run, program, history, activities)
+        }))
     }
 
     const restore = (
       run: Owned,
       program: Program,
       history: ReadonlyArray<Event>,
-      pending: Pick<Claimed, "activities">
+      activities: ReadonlyArray<PendingActivity>
     ): void => {
       run.state = "idle"
       // The code has been replaced in the meantime.
       if (programs.get(run.workflow) !== program) return wake(run)
       const execution = newExecution(run, program)
-      run.placed = replay(execution, history)
+      run.placed = [...replay(execution, history)]
       run.known = history.length
       run.outdated = false
       run.unread = false
-      for (const activity of pending.activities) tasks.resume(activity)
+      for (const activity of activities) tasks.resume(activity)
       // What somebody else has ended meanwhile is not to be ended again.
       const ended = new Set(run.placed.map((arrival) => "target" in arrival ? arrival.target : undefined))
       run.inbox = run.inbox.filter((arrival) => !("target" in arrival) || !ended.has(arrival.target))
@@ -493,9 +424,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     // --- what commands do
 
-    /** Runs to be read, while as many as may be are being read. */
-    const loads = new Set<readonly [Owned, Program]>()
-    let loading = 0
+    const histories = yield* boundedHistories(store, options.replayConcurrency)
 
     const deadlines = yield* DueQueue.make<Owned>((run, at) => {
       const late: Unplaced<Closing> = run.deadline !== undefined && run.deadline <= at
