@@ -46,9 +46,6 @@ const titlesOf = (file: string): ReadonlyArray<string> => {
 const tested = new Set(
   filesIn("test", ".test.ts").flatMap((file) => titlesOf(file)).flatMap((title) => numbersIn(title))
 )
-/** What no test can show, and a check of `npm run check` or `.ci/run` does. */
-for (const number of numbersIn("W-61")) tested.add(number)
-
 const described = new Set(
   filesIn("docs/behaviours", ".md").flatMap((file) => numbersIn(readFileSync(join(root, file), "utf8")))
 )
