@@ -424,6 +424,25 @@ for (const [name, journal] of journals.all) {
       }).pipe(Effect.provide(journal))
     })
 
+    it.effect("the earliest limit of several requests counts, under the same engine too (T23, D4.8.4)", () => {
+      const Trip = Workflow.make("Trip")
+      const trip = Trip.toLayer(() => Effect.onInterrupt(Effect.never, () => Effect.sleep("1 day")))
+      return Effect.gen(function*() {
+        const run = yield* Client.start(Trip, { id: "t" })
+        yield* TestClock.adjust("1 hour")
+        yield* run.cancel({ timeout: "10 minutes" })
+        yield* run.cancel({ timeout: "5 minutes" })
+        yield* run.cancel({ timeout: "7 minutes" })
+        const end = yield* Effect.fork(Effect.flip(run.result))
+        yield* TestClock.adjust("299 seconds")
+        assert.isNull(end.unsafePoll())
+        yield* TestClock.adjust("1 seconds")
+        assert.deepInclude(yield* Fiber.join(end), { reason: "Terminated" })
+      }).pipe(Effect.provide(
+        trip.pipe(Layer.provideMerge(Engine.layer()), Layer.provide(quiet), Layer.provideMerge(journal))
+      ))
+    })
+
     it.effect("a cancelled run that undoes in time ends as cancelled (T22, D4.8.3)", () =>
       on(
         journal,

@@ -129,6 +129,14 @@ describe("a workflow that reaches outside", () => {
       const { error } = yield* blockedBy(Effect.promise(() => never))
       assert.strictEqual(error.reason, "Stuck")
       assert.match(error.actual, /promise/)
+      // What it has waited for before, and got, is no hope any more.
+      const later = yield* blockedBy(
+        Effect.zipRight(
+          Effect.raceFirst(Effect.never, Effect.zipRight(Echo.execute("x"), Effect.sleep("1 second"))),
+          Effect.promise(() => never)
+        )
+      )
+      assert.strictEqual(later.error.reason, "Stuck")
     }))
 
   it.effect("by waiting for a fiber of another runtime is blocked (B-22)", () =>
