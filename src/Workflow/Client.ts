@@ -51,7 +51,7 @@ export class Client extends Context.Tag("holdfast/Workflow/Client")<Client, {
     signalOptions?: SignalOptions
   ) => Effect.Effect<
     RunHandle<Success, Error>,
-    InvalidPayload | WorkflowMismatch | JournalError | Refusal<Options>
+    InvalidPayload | WorkflowMismatch | JournalError | SignalRefusal<Options>
   >
   readonly get: <Payload, Success, Error>(
     workflow: Workflow<Payload, Success, Error>,
@@ -171,9 +171,17 @@ export type StartOptions<Payload> =
  * @since 0.1.0
  * @category models
  */
-export type Refusal<Options> = [Extract<Options[keyof Options & ("conflict" | "reuse")], "fail" | "never">] extends
-  [never] ? never
-  : AlreadyStarted
+export type Refusal<Options, Refusing = "fail" | "never"> = [
+  Extract<Options[keyof Options & ("conflict" | "reuse")], Refusing>
+] extends [never] ? never : AlreadyStarted
+
+/**
+ * The same of a start with a signal, which cannot be sent to a run that has ended well.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SignalRefusal<Options> = Refusal<Options, "fail" | "never" | "whenFailed">
 
 /**
  * Which runs to list, and how many.
@@ -322,7 +330,7 @@ export const signalWithStart = <Payload, Success, Error, A, const Options extend
   signalOptions?: SignalOptions
 ): Effect.Effect<
   RunHandle<Success, Error>,
-  InvalidPayload | WorkflowMismatch | JournalError | Refusal<Options>,
+  InvalidPayload | WorkflowMismatch | JournalError | SignalRefusal<Options>,
   Client
 > => Effect.flatMap(Client, (client) => client.signalWithStart(workflow, options, signal, payload, signalOptions))
 

@@ -126,6 +126,11 @@ for (const [name, journal] of journals.all) {
             Client.signalWithStart(Job, { id: "j", payload: "notes", reuse: "never" }, Note, "e")
           )
           assert.instanceOf(refused, WorkflowError.AlreadyStarted)
+          // It has ended well, so there is no run to send it to; the error is in the type, too.
+          const ended = yield* Effect.flip(
+            Client.signalWithStart(Job, { id: "j", payload: "notes", reuse: "whenFailed" }, Note, "f")
+          )
+          assert.isTrue(ended._tag === "AlreadyStarted" && ended.status === "Success")
         })
       ))
 

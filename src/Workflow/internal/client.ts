@@ -6,7 +6,16 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { reader } from "../../InvalidOptions.js"
-import type { Client, ListOptions, Refusal, RunHandle, RunStatus, SignalOptions, StartOptions } from "../Client.js"
+import type {
+  Client,
+  ListOptions,
+  Refusal,
+  RunHandle,
+  RunStatus,
+  SignalOptions,
+  SignalRefusal,
+  StartOptions
+} from "../Client.js"
 import type { Closing, Message, SignalReceived, Unplaced } from "../Event.js"
 import { type Entry, Journal, type Receipt, type RunRecord } from "../Journal.js"
 import type { Signal } from "../Signal.js"
@@ -171,11 +180,11 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
     )
 
   return {
-    start: (workflow, options) => unlessRefused(options, begin(workflow, options, undefined)),
+    start: (workflow, options) => unlessRefused<Refusal<typeof options>>()(begin(workflow, options, undefined)),
     signalWithStart: (workflow, options, signal, payload, signalOptions) =>
       Effect.flatMap(
         received(signal, payload, signalOptions),
-        (event) => unlessRefused(options, begin(workflow, options, event))
+        (event) => unlessRefused<SignalRefusal<typeof options>>()(begin(workflow, options, event))
       ),
     get: (workflow, id) => Effect.flatMap(latest(id), (record) => handleOf(workflow, record)),
     signal: (id, signal, payload, options) => to(id).signal(signal, payload, options),
@@ -207,11 +216,8 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
 })
 
 /** A start whose policies cannot refuse is never refused. */
-const unlessRefused = <A, E, const Options>(
-  _options: Options,
-  start: Effect.Effect<A, E | AlreadyStarted>
-): Effect.Effect<A, Exclude<E, AlreadyStarted> | Refusal<Options>> =>
-  Effect.mapError(start, (error) => error as Exclude<E, AlreadyStarted> | Refusal<Options>)
+const unlessRefused = <Refused>() => <A, E>(start: Effect.Effect<A, E | AlreadyStarted>) =>
+  Effect.mapError(start, (error) => error as Exclude<E, AlreadyStarted> | Refused)
 
 const limitOf = (asked: ListOptions["limit"] = 100): number =>
   Math.min(reader("Client.list").integer("limit", asked, 1), 1_000)

@@ -109,6 +109,13 @@ export const childRefused = (
   payload: null
 })
 
+/** What happens to an open run whose id is given to a new one. */
+export const replacedAt = (at: number): Unplaced<Message> => ({
+  _tag: "RunTerminated",
+  at,
+  reason: "replaced by a new run of its id"
+})
+
 /** What happens to a child when its parent has ended before it. */
 export const parentEnded = (
   parentClose: ChildScheduled["parentClose"],

@@ -38,6 +38,7 @@ import {
   messageOf,
   parentEnded,
   parentLeft,
+  replacedAt,
   seenUpTo
 } from "./consequences.js"
 import { snapshot } from "./memorySnapshot.js"
@@ -232,17 +233,10 @@ export const memoryStore = (): JournalStore => {
     const { run, signal, started, workflow, workflowId } = entry
     const news: Array<News> = []
     const existing = latest.get(workflowId)
-    // A signal is for a run that can still take it.
-    const reuse = signal !== undefined && entry.reuse === "attach" ? "always" : entry.reuse
-    const decision = decideStart(existing && record(existing), { ...entry, reuse })
+    const decision = decideStart(existing && record(existing), entry)
     if (decision === "Refuse") return { _tag: "Exists", record: record(existing!) }
     const attached = decision === "Attach" ? existing : undefined
-    if (attached !== undefined && attached.closed !== undefined && signal !== undefined) {
-      return { _tag: "Exists", record: record(attached) }
-    }
-    if (decision === "Replace") {
-      post(existing!, { _tag: "RunTerminated", at: started.at, reason: "replaced by a new run of its id" }, news)
-    }
+    if (decision === "Replace") post(existing!, replacedAt(started.at), news)
     const stored = attached ?? begin({ ...run, workflowId, workflow }, run.worker, [started], news)
     if (signal !== undefined && !isKnownSignal(stored, signal)) post(stored, signal, news)
     return { _tag: "Started", created: attached === undefined, record: record(stored), news }
@@ -352,9 +346,7 @@ export const memoryStore = (): JournalStore => {
     if (decision === "Attach" && existing!.closed !== undefined) {
       return tell(parent, childClosed(command, existing!.run.runId, existing!.closed), news)
     }
-    if (decision === "Replace") {
-      post(existing!, { _tag: "RunTerminated", at: scheduled.at, reason: "replaced by a new run of its id" }, news)
-    }
+    if (decision === "Replace") post(existing!, replacedAt(scheduled.at), news)
     const child = decision === "Attach"
       ? existing!
       : begin({ ...run, workflowId, workflow }, run.worker, [childStarted(scheduled, parent.run)], news)

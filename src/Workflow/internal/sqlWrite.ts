@@ -19,6 +19,7 @@ import {
   messageOf,
   parentEnded,
   parentLeft,
+  replacedAt,
   seenUpTo
 } from "./consequences.js"
 import { deadlineOf, earliest, firstEvents, nowhere, place } from "./place.js"
@@ -84,6 +85,7 @@ class Transaction {
   private readonly readFor = Effect.fnUntraced(function*(this: Transaction, entries: ReadonlyArray<Entry>) {
     const runIds: Array<string> = []
     const workflowIds: Array<string> = []
+    const sent: Array<readonly [workflowId: string, event: Unplaced<Posted>]> = []
     const attempts: Array<readonly [runId: string, command: number]> = []
     let begins = false
     for (const entry of entries) {
@@ -91,9 +93,11 @@ class Transaction {
         case "Start":
           begins = true
           workflowIds.push(entry.workflowId)
+          if (entry.signal !== undefined) sent.push([entry.workflowId, entry.signal])
           break
         case "Post":
           workflowIds.push(entry.workflowId)
+          sent.push([entry.workflowId, entry.event])
           break
         case "Report":
           attempts.push([entry.runId, entry.event.target])
@@ -119,10 +123,7 @@ class Transaction {
     }
     yield* this.readRuns([...runIds, ...attempts.map(([runId]) => runId)])
     yield* this.readLatest(workflowIds)
-    yield* this.readSignals(entries.flatMap((entry) => {
-      const event = entry._tag === "Start" ? entry.signal : entry._tag === "Post" ? entry.event : undefined
-      return event === undefined || entry._tag === "Append" ? [] : [[(entry as Of<"Start">).workflowId, event] as const]
-    }))
+    yield* this.readSignals(sent)
     // Only where somebody else has written can somebody else have ended an activity. What stands before an append in the
     // same group counts as that.
     const written = workflowIds.length + attempts.length > 0
@@ -369,12 +370,9 @@ class Transaction {
     const { run, signal, started, workflow, workflowId } = entry
     const news: Array<News> = []
     const existing = this.latest.get(workflowId)
-    // A signal is for a run that can still take it.
-    const reuse = signal !== undefined && entry.reuse === "attach" ? "always" : entry.reuse
-    const decision = decideStart(existing && recordOf(existing), { ...entry, reuse })
+    const decision = decideStart(existing && recordOf(existing), entry)
     if (decision === "Refuse") return { _tag: "Exists", record: recordOf(existing!) }
     const attached = decision === "Attach" ? existing : undefined
-    if (attached?.closedSeq !== undefined && signal !== undefined) return { _tag: "Exists", record: recordOf(attached) }
     if (decision === "Replace") this.post(existing!, replacedAt(started.at), news)
     const state = attached ?? this.begin(run, workflowId, workflow, [started], news)
     if (signal !== undefined && !this.isKnownSignal(state, signal)) this.post(state, signal, news)
@@ -540,12 +538,6 @@ class Transaction {
 
 /** No run has this id: stands in a link that has been removed, so that it is not read again. */
 const gone = -1
-
-const replacedAt = (at: number): Unplaced<Posted> => ({
-  _tag: "RunTerminated",
-  at,
-  reason: "replaced by a new run of its id"
-})
 
 const recordOf = (run: RunState): RunRecord => ({
   runId: run.runId,

@@ -7,6 +7,8 @@ export interface StartPolicy {
   readonly workflow: string
   readonly conflict: Conflict
   readonly reuse: Reuse
+  /** What is to be sent to the run: it must be one that can still take it. */
+  readonly signal?: unknown
 }
 
 /** `Begin` a new run, `Replace` the open one by it, `Attach` to the one there is, or `Refuse`. */
@@ -14,7 +16,7 @@ export type StartDecision = "Begin" | "Replace" | "Attach" | "Refuse"
 
 export const decideStart = (
   existing: Pick<RunRecord, "workflow" | "status" | "closed"> | undefined,
-  { conflict, reuse, workflow }: StartPolicy
+  { conflict, reuse, signal, workflow }: StartPolicy
 ): StartDecision => {
   if (existing === undefined) return "Begin"
   const attach = existing.workflow === workflow ? "Attach" : "Refuse"
@@ -23,11 +25,11 @@ export const decideStart = (
   }
   switch (reuse) {
     case "attach":
-      return attach
+      return signal === undefined ? attach : "Begin"
     case "always":
       return "Begin"
     case "whenFailed":
-      return existing.status === "Success" ? attach : "Begin"
+      return existing.status !== "Success" ? "Begin" : signal === undefined ? attach : "Refuse"
     case "never":
       return "Refuse"
   }
