@@ -173,6 +173,7 @@ export class AttemptRun implements AttemptChannel {
   }
 
   beat(details: string | null): void {
+    this.shared.due.catchUp(this.shared.clock.unsafeCurrentTimeMillis())
     if (this.told) return
     const refusal = this.shared.refuse(details)
     if (refusal !== undefined) {
@@ -227,6 +228,8 @@ export class AttemptRun implements AttemptChannel {
 
   private onFiberEnd(exit: Exit.Exit<AttemptEnd>): void {
     this.shared.underWay.delete(this)
+    // An attempt that has blocked the process is out of time all the same, though no timer could fire meanwhile.
+    this.shared.due.catchUp(this.shared.clock.unsafeCurrentTimeMillis())
     if (!this.told) {
       if (Exit.isSuccess(exit)) {
         this.settle()

@@ -23,16 +23,19 @@ export class DueQueue<A> {
   private readonly byKey = new Map<string, Due<A>>()
   private order = 0
 
-  private constructor(private readonly earlier: () => void) {}
+  private constructor(
+    private readonly onDue: (item: A, now: number) => void,
+    private readonly earlier: () => void
+  ) {}
 
   /** Calls `onDue` with each item at its time, items of one time in the order in which they were added. */
   static make = <A>(onDue: (item: A, now: number) => void): Effect.Effect<DueQueue<A>, never, Scope.Scope> =>
     Effect.gen(function*() {
       const changed = yield* Effect.makeLatch(false)
-      const queue = new DueQueue<A>(() => changed.unsafeOpen())
+      const queue = new DueQueue<A>(onDue, () => changed.unsafeOpen())
       const untilNext = Effect.flatMap(Clock.currentTimeMillis, (now) => {
         changed.unsafeClose()
-        for (const item of queue.take(now)) onDue(item, now)
+        queue.run(now)
         const next = queue.heap[0]
         return next === undefined
           ? changed.await
@@ -64,15 +67,26 @@ export class DueQueue<A> {
     }
   }
 
-  private take(now: number): ReadonlyArray<A> {
-    const items: Array<A> = []
+  /**
+   * Calls `onDue` now with what was due before this time: a process that was blocked or stopped could fire no timer, and
+   * what is late must not overtake what was due before it.
+   */
+  catchUp(now: number): void {
+    if (this.heap[0] !== undefined && this.heap[0].at < now) this.run(now)
+  }
+
+  private run(now: number): void {
+    const due: Array<Due<A>> = []
     for (let top = this.heap[0]; top !== undefined && (top.cancelled || top.at <= now); top = this.heap[0]) {
       this.pop()
-      if (top.cancelled) continue
-      this.byKey.delete(top.key)
-      items.push(top.item)
+      if (!top.cancelled) due.push(top)
     }
-    return items
+    for (const each of due) {
+      // What one item leads to may cancel another.
+      if (each.cancelled) continue
+      this.byKey.delete(each.key)
+      this.onDue(each.item, now)
+    }
   }
 
   private push(due: Due<A>): void {

@@ -16,7 +16,7 @@ import type { AttemptReport, Unplaced } from "../Event.js"
 import type { Dropped, JournalStore } from "../Journal.js"
 import { type AttemptEnd, keyOf, keyOfTask, type Task, taskOf } from "./attempt.js"
 import type { AttemptRun, AttemptRunner, AttemptsOf } from "./attemptRunner.js"
-import { judge } from "./judge.js"
+import { closeBy, exceeded, judge } from "./judge.js"
 import type { PersistentWrites } from "./persistentWrites.js"
 import { SharedClock } from "./sharedClock.js"
 
@@ -93,7 +93,9 @@ export const queues = (options: QueuesOptions): Effect.Effect<Queues, never, Sco
       const at = clock.unsafeCurrentTimeMillis()
       // From now on it is the owner of the run that sees to it.
       if (end._tag === "Outside") return run.noteOutside(() => {})
-      const event: Unplaced<AttemptReport> = end._tag === "Completed"
+      const event: Unplaced<AttemptReport> = at > closeBy(scheduled)
+        ? exceeded(scheduled, "scheduleToClose", attempt, at, end._tag === "Failed" ? end.failure : task.lastFailure)
+        : end._tag === "Completed"
         ? { _tag: "ActivityCompleted", target: scheduled.command, at, payload: end.payload }
         : judge(task, end, at, Runtime.runSync(runtime)(Random.next))
       // Where it is not pending any more, somebody else has ended it: this end is late, and nobody's.

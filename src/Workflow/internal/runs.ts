@@ -198,6 +198,8 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     }
 
     const deliver = (runId: string, arrival: Unplaced<Arrival>): void => {
+      // What was due before this arrived, comes before it, also where no timer could fire in between.
+      timers.catchUp(clock.unsafeCurrentTimeMillis())
       const run = owned.get(runId)
       if (run === undefined) return
       // No turn will consume it soon, so it goes to the journal alone.
@@ -430,6 +432,8 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       const late: Unplaced<Closing> = run.deadline !== undefined && run.deadline <= at
         ? { _tag: "RunTimedOut", at }
         : { _tag: "RunTerminated", at, reason: "it was asked to end, and has taken too long" }
+      // Its code takes no further turn.
+      ready.delete(run)
       append(run, [late], () => {
         if (owned.get(run.runId) === run) giveUp(run)
       })
@@ -484,6 +488,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       Effect.zipRight(Effect.sync(() => {
         somethingReady.unsafeClose()
         const now = clock.unsafeCurrentTimeMillis()
+        deadlines.catchUp(now)
         const turns = [...ready]
         ready.clear()
         for (const run of turns) contained(run, () => takeTurn(run, now))
