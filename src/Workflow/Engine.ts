@@ -13,6 +13,7 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { RetryPolicy } from "../Schedule/RetryPolicy.js"
 import * as Client from "./Client.js"
 import type { ActivityRegistration } from "./internal/attempt.js"
 import { worker, type WorkflowRegistration } from "./internal/worker.js"
@@ -39,6 +40,12 @@ export class Engine extends Context.Tag("holdfast/Workflow/Engine")<Engine, {
  * @category models
  */
 export interface Options {
+  /**
+   * The retry policy of activities that give none of their own; `RetryPolicy.none` counts as one of their own. A policy is
+   * fixed when an activity is asked for, so that a later change of this option leaves what is under way alone. Default:
+   * one attempt.
+   */
+  readonly retry?: RetryPolicy | undefined
   /** How many attempts of activities without a queue run at once; further ones wait in order. Default 1,000. */
   readonly activityConcurrency?: number | undefined
   /**

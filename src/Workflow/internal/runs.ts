@@ -26,6 +26,7 @@ import {
   type RunClosed,
   type Unplaced
 } from "../Event.js"
+import type * as RetryPolicy from "../../Schedule/RetryPolicy.js"
 import type { Claimed, Entry, Journal, NextRun, OwnedRun, PendingActivity, Receipt } from "../Journal.js"
 import type { NondeterminismError } from "../WorkflowError.js"
 import type { AttemptRunner } from "./attemptRunner.js"
@@ -52,6 +53,8 @@ export interface RunsOptions {
   readonly alwaysReplay: boolean
   readonly replayConcurrency: number
   readonly activityConcurrency: number
+  /** The retry policy, encoded, of activities that give none. */
+  readonly retry: RetryPolicy.Encoded | undefined
   readonly runner: AttemptRunner
   readonly writes: PersistentWrites
 }
@@ -333,7 +336,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       if (execution === undefined) return load(run, program)
       if (run.placed.length + run.inbox.length === 0) return
       const arrivals = run.inbox
-      const commands = execution.turn(now, [...run.placed, ...arrivals])
+      const commands = execution.turn(now, [...run.placed, ...arrivals]).map(withRetry)
       if (execution.fault !== undefined) return block(run, execution.fault)
       run.inbox = []
       run.placed = []
@@ -378,6 +381,11 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       run.outdated = true
       wake(run)
     }
+
+    const withRetry = (command: Unplaced<Command>): Unplaced<Command> =>
+      options.retry !== undefined && command._tag === "ActivityScheduled" && command.retry === undefined
+        ? { ...command, retry: options.retry }
+        : command
 
     const newRunId = (at: number): string => Runtime.runSync(runtime)(makeRunId(at))
 

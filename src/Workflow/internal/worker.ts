@@ -10,6 +10,7 @@ import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { isLive } from "../../internal/liveClock.js"
 import { reader } from "../../InvalidOptions.js"
+import * as RetryPolicy from "../../Schedule/RetryPolicy.js"
 import type { Engine, Options } from "../Engine.js"
 import type { Closing } from "../Event.js"
 import { Journal } from "../Journal.js"
@@ -182,6 +183,7 @@ const read = (options: Options) => {
     gracePeriod: Duration.millis(duration("gracePeriod", options.gracePeriod ?? "5 seconds")),
     lease: positiveDuration("lease", options.lease ?? "10 seconds"),
     alwaysReplay: options.alwaysReplay ?? false,
+    retry: options.retry === undefined ? undefined : RetryPolicy.encode(options.retry),
     replayConcurrency: integer("replayConcurrency", options.replayConcurrency ?? 16, 1),
     opBudget: integer("opBudget", options.opBudget ?? 1_000_000, 1),
     strictness: strictness === "payload" || strictness === "name"
