@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import { reader } from "../InvalidOptions.js"
 import { type Activity, Attempt, type Outside } from "../Workflow/Activity.js"
@@ -105,7 +106,8 @@ export const run = <Payload, Success, Error, Details, E extends Error, R>(
       Effect.provideService(Channel, {
         beat: (text) => void heartbeats.push(fitting("a heartbeat", activity.decodeDetails(text))),
         details,
-        expose: () => {}
+        expose: () => {},
+        scheduler: identity
       }),
       Effect.exit,
       Effect.map((exit) => ({ exit, heartbeats }))

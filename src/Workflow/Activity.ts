@@ -12,6 +12,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
@@ -382,6 +384,7 @@ const activity = <Payload, Success, Error, Details>(
         Effect.gen(function*() {
           const engine = yield* Engine
           const runtime = yield* Effect.runtime<Exclude<R, Attempt | Scope.Scope>>()
+          const scheduler = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler)
           yield* engine.addActivity({
             name,
             launch: (text, info, channel) => {
@@ -405,7 +408,10 @@ const activity = <Payload, Success, Error, Details>(
                 Context.add(Scope.Scope, scope),
                 Context.add(Channel, channel)
               ) as Context.Context<R>
-              return Runtime.runFork(Runtime.make({ ...runtime, context }))(attempt, { immediate: false })
+              return Runtime.runFork(Runtime.make({ ...runtime, context }))(attempt, {
+                immediate: false,
+                scheduler: channel.scheduler(scheduler)
+              })
             }
           })
         })

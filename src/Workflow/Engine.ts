@@ -72,6 +72,19 @@ export interface Options {
   /** How many operations one turn may take before it counts as one that never ends. Default 1,000,000. */
   readonly opBudget?: number | undefined
   /**
+   * How long one turn of a run may hold up the process before a thread of its own reports the run on standard error: code
+   * of a workflow that loops without a durable wait keeps everything else in the process from running, timers and logs
+   * too. The same thread reports an activity that holds up the process for longer than the lease, as far as the work is in
+   * its Effect; what it does behind a promise is not seen. `Infinity`: no thread. Default 10 seconds.
+   */
+  readonly hangAfter?: Duration.DurationInput | undefined
+  /**
+   * What to do about a turn that has been reported: `report`, the default, nothing more; `exit` kills the process with
+   * SIGKILL, since nothing gentler can reach it. Whoever starts the process again goes on with its runs, and the run that
+   * has killed three owners is claimed after all others.
+   */
+  readonly onHang?: "report" | "exit" | undefined
+  /**
    * What a replay compares besides the kind, the number and the name of each command: `payload`, the default, also a
    * digest of its payload; `name` nothing more.
    */

@@ -3,6 +3,8 @@
  */
 import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
+import { identity } from "effect/Function"
+import type { Scheduler } from "effect/Scheduler"
 import type { ActivityScheduled, AttemptFailure, Unplaced } from "../Event.js"
 import type { PendingActivity } from "../Journal.js"
 import type { RunIdentity } from "../Run.js"
@@ -86,9 +88,11 @@ export interface AttemptChannel {
   readonly details: string | undefined
   /** Somebody else may end it from now on. */
   readonly expose: () => void
+  /** The scheduler of its fibers, on that of its handler. */
+  readonly scheduler: (base: Scheduler) => Scheduler
 }
 
 /** A handler that runs without an engine, in a test, tells nobody. */
 export class Channel extends Context.Reference<Channel>()("holdfast/Workflow/Activity/Channel", {
-  defaultValue: (): AttemptChannel => ({ beat: () => {}, details: undefined, expose: () => {} })
+  defaultValue: (): AttemptChannel => ({ beat: () => {}, details: undefined, expose: () => {}, scheduler: identity })
 }) {}

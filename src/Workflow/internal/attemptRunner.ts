@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import type { Scheduler } from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import { reader } from "../../InvalidOptions.js"
 import type { Receipt } from "../Journal.js"
@@ -18,7 +19,9 @@ import { type ActivityRegistration, type AttemptChannel, type AttemptEnd, keyOfT
 import { DueQueue } from "./dueQueue.js"
 import { Heartbeats } from "./heartbeats.js"
 import { attemptLimit, attemptTimedOut } from "./judge.js"
+import { nameOfRun } from "./ownedRun.js"
 import type { PersistentWrites } from "./persistentWrites.js"
+import { watched, watchedScheduler } from "./watchdog.js"
 
 /** Whoever starts attempts. */
 export interface AttemptsOf {
@@ -54,6 +57,7 @@ interface Shared {
   readonly due: DueQueue<(now: number) => void>
   readonly writes: PersistentWrites
   readonly refuse: (payload: string | null) => string | undefined
+  readonly blockingMillis: number
   readonly underWay: Set<AttemptRun>
 }
 
@@ -62,6 +66,8 @@ export const attemptRunner = (options: {
   /** Why the journal does not take a payload. */
   readonly refuse: (payload: string | null) => string | undefined
   readonly gracePeriod: Duration.Duration
+  /** How long a step of an attempt may hold up the process before that is reported; infinite: it is not watched. */
+  readonly blockingMillis: number
 }): Effect.Effect<AttemptRunner, never, Scope.Scope> =>
   Effect.gen(function*() {
     const handlers = new Map<string, ActivityRegistration>()
@@ -71,6 +77,7 @@ export const attemptRunner = (options: {
       due: yield* DueQueue.make<(now: number) => void>((run, now) => run(now)),
       writes: options.writes,
       refuse: options.refuse,
+      blockingMillis: options.blockingMillis,
       underWay: new Set()
     }
 
@@ -170,6 +177,13 @@ export class AttemptRun implements AttemptChannel {
 
   expose(): void {
     this.exposed = true
+  }
+
+  scheduler(base: Scheduler): Scheduler {
+    const { blockingMillis } = this.shared
+    if (blockingMillis === Infinity) return base
+    const { run, scheduled } = this.task
+    return watchedScheduler(base, watched(`activity ${scheduled.activity} of ${nameOfRun(run)}`, blockingMillis, false))
   }
 
   beat(details: string | null): void {

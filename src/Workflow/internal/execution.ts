@@ -43,6 +43,7 @@ import { digest } from "./digest.js"
 import * as guards from "./guards.js"
 import { Mailbox } from "./mailbox.js"
 import { RunScheduler } from "./runScheduler.js"
+import { type Watched, whileWatched } from "./watchdog.js"
 import { WishToEnd } from "./wishToEnd.js"
 
 /** How a run ended, before it is a command. */
@@ -59,6 +60,8 @@ export interface ExecutionOptions {
   readonly strictness: Strictness
   /** Why the journal does not take a payload. Default: it takes all. */
   readonly refuse?: ((payload: string | null) => string | undefined) | undefined
+  /** How long a turn may hold up the process. */
+  readonly watched?: Watched | undefined
   /** The run was resumed outside a turn. */
   readonly onFault: (error: NondeterminismError) => void
 }
@@ -120,6 +123,17 @@ export class Execution implements RunService, guards.Host {
     at: number,
     arrivals: ReadonlyArray<Arrival | Unplaced<Arrival>>,
     recorded?: ReadonlyArray<Unplaced<Command>>
+  ): ReadonlyArray<Unplaced<Command>> {
+    const { watched } = this.options
+    return watched === undefined
+      ? this.drain(at, arrivals, recorded)
+      : whileWatched(watched, () => this.drain(at, arrivals, recorded))
+  }
+
+  private drain(
+    at: number,
+    arrivals: ReadonlyArray<Arrival | Unplaced<Arrival>>,
+    recorded: ReadonlyArray<Unplaced<Command>> | undefined
   ): ReadonlyArray<Unplaced<Command>> {
     this.turns++
     this.now = Math.max(this.now, at)

@@ -35,12 +35,13 @@ import type { Strictness } from "./command.js"
 import { DueQueue } from "./dueQueue.js"
 import { Execution, type Print, type Program } from "./execution.js"
 import { boundedHistories } from "./histories.js"
-import { type Owned, ownedRun } from "./ownedRun.js"
+import { nameOfRun, type Owned, ownedRun } from "./ownedRun.js"
 import type { PersistentWrites } from "./persistentWrites.js"
 import { earliest } from "./place.js"
 import { replay } from "./replay.js"
 import { makeRunId } from "./runId.js"
 import { restMillis } from "./suspects.js"
+import { watched } from "./watchdog.js"
 
 export interface RunsOptions {
   readonly journal: Journal["Type"]
@@ -48,6 +49,9 @@ export interface RunsOptions {
   /** The workflows that this worker has the code of, by name. */
   readonly programs: ReadonlyMap<string, Program>
   readonly opBudget: number
+  /** In milliseconds; infinite: turns are not watched. */
+  readonly hangAfter: number
+  readonly onHang: "report" | "exit"
   readonly strictness: Strictness
   readonly residentRuns: number
   readonly alwaysReplay: boolean
@@ -281,6 +285,9 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         opBudget: options.opBudget,
         strictness: options.strictness,
         refuse: journal.refuse,
+        watched: options.hangAfter === Infinity
+          ? undefined
+          : watched(`a turn of ${nameOfRun(run)}`, options.hangAfter, options.onHang === "exit"),
         onFault: (error) => {
           // While a turn is being committed, its receipt finds the fault.
           if (run.state === "idle" && run.execution === execution) block(run, error)

@@ -22,6 +22,7 @@ import { queues as makeQueues } from "./queues.js"
 import { makeRunId } from "./runId.js"
 import { runs as makeRuns } from "./runs.js"
 import { SharedClock } from "./sharedClock.js"
+import * as watchdog from "./watchdog.js"
 
 export interface WorkflowRegistration {
   readonly name: string
@@ -66,7 +67,11 @@ export const worker = (
     )
     // Under a virtual clock nobody would move it while the engine stops.
     const gracePeriod = isLive(yield* Effect.clock) ? settings.gracePeriod : Duration.zero
-    const runner = yield* attemptRunner({ writes, refuse: journal.refuse, gracePeriod })
+    const { hangAfter } = settings
+    // An activity that blocks the process for as long as the lease keeps it from being renewed.
+    const blockingMillis = hangAfter === Infinity ? Infinity : leased ? lease : hangAfter
+    if (hangAfter < Infinity) yield* watchdog.start(Math.min(hangAfter, blockingMillis))
+    const runner = yield* attemptRunner({ writes, refuse: journal.refuse, gracePeriod, blockingMillis })
     const runs = yield* makeRuns({ ...settings, journal, workerId, programs, runner, writes })
     const queues = yield* makeQueues({ workerId, store, writes, runner, concurrency })
 
@@ -169,6 +174,8 @@ export const worker = (
 
 const read = (options: Options) => {
   const { duration, integer, positiveDuration, refuse } = reader("Engine.layer")
+  const hangAfter = duration("hangAfter", options.hangAfter ?? "10 seconds")
+  const onHang = options.onHang ?? "report"
   const queues = new Map(
     Object.entries(options.queues ?? {}).map(([name, { concurrency = 100 }]) => [
       name === "" ? refuse("queues", name, "names that are not empty") : name,
@@ -182,6 +189,8 @@ const read = (options: Options) => {
     residentRuns: integer("residentRuns", options.residentRuns ?? 5_000, 1),
     gracePeriod: Duration.millis(duration("gracePeriod", options.gracePeriod ?? "5 seconds")),
     lease: positiveDuration("lease", options.lease ?? "10 seconds"),
+    hangAfter: hangAfter > 0 ? hangAfter : refuse("hangAfter", hangAfter, "a duration above zero"),
+    onHang: onHang === "report" || onHang === "exit" ? onHang : refuse("onHang", onHang, `"report" or "exit"`),
     alwaysReplay: options.alwaysReplay ?? false,
     retry: options.retry === undefined ? undefined : RetryPolicy.encode(options.retry),
     replayConcurrency: integer("replayConcurrency", options.replayConcurrency ?? 16, 1),

@@ -1,0 +1,91 @@
+/**
+ * The watchdog of a process: a thread that notices when the main thread does not come back from a turn of a run or from a
+ * step of an activity, and says on standard error which.
+ *
+ * What is under way is named in shared memory as it begins, which takes the main thread well under a microsecond. There is
+ * one thread for all engines of a process; it sleeps while there is none.
+ */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type { Scheduler, Task } from "effect/Scheduler"
+import type * as Scope from "effect/Scope"
+import { Worker } from "node:worker_threads"
+import { headerBytes, nameBytes, watch, word } from "./watchdogThread.js"
+
+/** Something that must come to an end soon. */
+export interface Watched {
+  readonly name: Uint8Array
+  readonly limitMillis: number
+  readonly exit: boolean
+}
+
+const encoder = new TextEncoder()
+
+export const watched = (name: string, limitMillis: number, exit: boolean): Watched => ({
+  name: encoder.encode(name).subarray(0, nameBytes),
+  limitMillis,
+  exit
+})
+
+/** Runs what must come to an end soon; it must not wait, and nothing else may be under way. */
+export const whileWatched = <A>({ exit, limitMillis, name }: Watched, run: () => A): A => {
+  const { bytes, words } = shared!
+  words[word.limit] = limitMillis
+  words[word.exit] = exit ? 1 : 0
+  words[word.length] = name.length
+  bytes.set(name)
+  Atomics.add(words, word.sequence, 1)
+  try {
+    return run()
+  } finally {
+    Atomics.add(words, word.sequence, 1)
+  }
+}
+
+/** Has the process watched for as long as the scope lives, often enough for this limit. */
+export const start = (limitMillis: number): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const { words } = shared ??= startThread()
+      const interval = Math.min(1_000, Math.max(10, Math.ceil(limitMillis / 4)))
+      words[word.interval] = Math.min(words[word.interval]!, interval)
+      Atomics.add(words, word.engines, 1)
+      Atomics.notify(words, word.engines)
+    }),
+    () => Effect.sync(() => Atomics.sub(shared!.words, word.engines, 1))
+  )
+
+/** A scheduler whose every task is watched: the steps of a fiber between two of its waits. */
+export const watchedScheduler = (base: Scheduler, step: Watched): Scheduler => ({
+  shouldYield: (fiber) => base.shouldYield(fiber),
+  scheduleTask: (task: Task, priority: number, fiber?: Fiber.RuntimeFiber<unknown, unknown>) =>
+    base.scheduleTask(() => whileWatched(step, task), priority, fiber)
+})
+
+interface Shared {
+  readonly words: Int32Array
+  readonly bytes: Uint8Array
+}
+
+let shared: Shared | undefined
+
+const startThread = (): Shared => {
+  const memory = new SharedArrayBuffer(headerBytes + nameBytes)
+  const words = new Int32Array(memory, 0, headerBytes / 4)
+  words[word.interval] = 1_000
+  const program = `
+    const { workerData: { at, header, memory } } = require("node:worker_threads")
+    const write = (text) => require("node:fs").writeSync(2, text)
+    const kill = () => process.kill(process.pid, "SIGKILL")
+    // Some loaders of TypeScript name functions by a helper of this name.
+    const __name = (named) => named
+    ;(${watch.toString()})(memory, at, header, write, kill)`
+  const thread = new Worker(program, {
+    eval: true,
+    name: "holdfast-watchdog",
+    workerData: { memory, at: word, header: headerBytes },
+    resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2 }
+  })
+  thread.unref()
+  return { words, bytes: new Uint8Array(memory, headerBytes) }
+}
