@@ -38,6 +38,7 @@ import type {
 import { codedStore } from "./internal/codec/codedStore.js"
 import { groupCommit } from "./internal/groupCommit.js"
 import { memoryStore } from "./internal/memoryStore.js"
+import { whileOpen } from "./internal/openStore.js"
 import { sqlStore } from "./internal/sqlStore.js"
 import { watcher } from "./internal/watcher.js"
 import type { JournalError, StaleOwner } from "./WorkflowError.js"
@@ -557,7 +558,8 @@ export interface Options {
 }
 
 /**
- * A journal on a store, with the codec of the context; see `Codec`.
+ * A journal on a store, with the codec of the context; see `Codec`. When its scope closes, what has been handed to it is
+ * written; whoever waits for a run to close then, or asks anything later, gets a `JournalError` with the reason `Closed`.
  *
  * @since 0.1.0
  * @category constructors
@@ -571,8 +573,14 @@ export const make = (
     const store = codedStore(plain, codec)
     const refuse = (payload: string | null) => payload === null ? undefined : codec.refuse(payload)
     const watch = yield* watcher(store, options?.pollInterval ?? "200 millis")
-    const writer = yield* groupCommit(store, watch.onWritten, watch.onNews, watch.localWorkerFor)
-    return { store, refuse, ...writer, awaitClosed: watch.awaitClosed, attach: watch.attach }
+    const { isOpen, ...writer } = yield* groupCommit(store, watch.onWritten, watch.onNews, watch.localWorkerFor)
+    return {
+      store: whileOpen(store, isOpen),
+      refuse,
+      ...writer,
+      awaitClosed: watch.awaitClosed,
+      attach: watch.attach
+    }
   })
 
 /**

@@ -13,12 +13,13 @@ import { AttemptFailure, Status } from "./Event.js"
  * - `Write`, `Read`: a statement or the commit failed (disk full, a lock held too long, a lost connection).
  * - `Corrupt`: what was read is not what a journal holds.
  * - `Codec`: what was read cannot be decoded by the journal's codec. Nothing is lost: who needs it waits or asks again.
+ * - `Closed`: the scope of the journal is over, before or while it was asked.
  *
  * @since 0.1.0
  * @category errors
  */
 export class JournalError extends Schema.TaggedError<JournalError>("holdfast/Workflow/JournalError")("JournalError", {
-  reason: Schema.Literal("Open", "Write", "Read", "Corrupt", "Codec"),
+  reason: Schema.Literal("Open", "Write", "Read", "Corrupt", "Codec", "Closed"),
   detail: Schema.String,
   cause: Schema.optional(Schema.Defect)
 }) {
@@ -32,7 +33,8 @@ const verbs = {
   Write: "be written",
   Read: "be read",
   Corrupt: "be understood",
-  Codec: "be decoded"
+  Codec: "be decoded",
+  Closed: "be used"
 } as const
 
 /**

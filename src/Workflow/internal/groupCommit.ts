@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import { isLive } from "../../internal/liveClock.js"
 import type { Entry, JournalStore, NewRun, News, Receipt } from "../Journal.js"
 import { type JournalError, StaleOwner } from "../WorkflowError.js"
+import { closed } from "./openStore.js"
 
 type Done = (exit: Exit.Exit<Receipt, JournalError>) => void
 
@@ -35,6 +36,7 @@ export const groupCommit = (
   localWorkerFor: (workflow: string) => string | undefined
 ): Effect.Effect<
   {
+    readonly isOpen: () => boolean
     readonly unsafeCommit: (entry: Entry, done: Done) => void
     readonly commit: (
       entry: Entry
@@ -45,6 +47,7 @@ export const groupCommit = (
 > =>
   Effect.gen(function*() {
     let queue: Array<Waiting> = []
+    let open = true
     const arrived = yield* Effect.makeLatch(false)
 
     /** A run is given to a worker of this process as it is written, since the worker may have gone since it was queued. */
@@ -84,7 +87,14 @@ export const groupCommit = (
 
     // Runs once the writer has ended: what was handed over before the journal closes is still written.
     yield* Effect.addFinalizer(() =>
-      Effect.whileLoop({ while: () => queue.length > 0, body: () => next, step: () => {} })
+      Effect.whileLoop({
+        while: () => {
+          open = queue.length > 0
+          return open
+        },
+        body: () => next,
+        step: () => {}
+      })
     )
     yield* arrived.await.pipe(
       Effect.zipRight(gather),
@@ -95,11 +105,13 @@ export const groupCommit = (
     )
 
     const unsafeCommit = (entry: Entry, done: Done): void => {
+      if (!open) return done(Exit.fail(closed))
       queue.push({ entry, done })
       if (queue.length === 1) arrived.unsafeOpen()
     }
 
     return {
+      isOpen: () => open,
       unsafeCommit,
       commit: (entry) =>
         Effect.flatMap(

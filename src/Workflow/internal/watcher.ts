@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import { type Closing, type Event, isClosing } from "../Event.js"
 import type { Dropped, Entry, JournalStore, LocalWorker, News, Receipt } from "../Journal.js"
 import type { JournalError } from "../WorkflowError.js"
+import { closed as journalClosed } from "./openStore.js"
 import { SharedClock } from "./sharedClock.js"
 
 export interface Watcher {
@@ -32,7 +33,8 @@ export const watcher = (
     const clock = yield* SharedClock
     const interval = Duration.decode(pollInterval)
     const workers = new Set<LocalWorker>()
-    const waiters = new Map<string, Set<(closed: Closing) => void>>()
+    const waiters = new Map<string, Set<Deferred.Deferred<Closing, JournalError>>>()
+    let open = true
     const cares = yield* Effect.makeLatch(false)
 
     const updateCares = () => workers.size + waiters.size > 0 ? cares.unsafeOpen() : cares.unsafeClose()
@@ -42,7 +44,7 @@ export const watcher = (
       if (waiting === undefined) return
       waiters.delete(runId)
       updateCares()
-      for (const resume of waiting) resume(closed)
+      for (const waiter of waiting) Deferred.unsafeDone(waiter, Effect.succeed(closed))
     }
 
     const drop = (dropped: Dropped): void => {
@@ -100,6 +102,14 @@ export const watcher = (
       Effect.ignore
     )
 
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        open = false
+        for (const waiting of waiters.values()) {
+          for (const waiter of waiting) Deferred.unsafeDone(waiter, journalClosed)
+        }
+      })
+    )
     const first = yield* Effect.option(store.version)
     if (first._tag === "Some" && first.value !== undefined) {
       seen = first.value
@@ -137,16 +147,16 @@ export const watcher = (
       },
       awaitClosed: (runId) =>
         Effect.suspend(() => {
+          if (!open) return journalClosed
           // Listens before it looks: a run that closes in between is seen by one of the two.
-          const closed = Deferred.unsafeMake<Closing>(FiberId.none)
-          const resume = (event: Closing) => Deferred.unsafeDone(closed, Effect.succeed(event))
+          const closed = Deferred.unsafeMake<Closing, JournalError>(FiberId.none)
           const waiting = waiters.get(runId) ?? new Set()
-          waiters.set(runId, waiting.add(resume))
+          waiters.set(runId, waiting.add(closed))
           updateCares()
           return lookUp([runId]).pipe(
             Effect.zipRight(Deferred.await(closed)),
             Effect.ensuring(Effect.sync(() => {
-              waiting.delete(resume)
+              waiting.delete(closed)
               if (waiting.size === 0 && waiters.get(runId) === waiting) waiters.delete(runId)
               updateCares()
             }))
