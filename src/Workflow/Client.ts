@@ -15,6 +15,7 @@ import * as Stream from "effect/Stream"
 import type { Activity } from "./Activity.js"
 import type { Event } from "./Event.js"
 import { client } from "./internal/client.js"
+import type { Unserved } from "./internal/unserved.js"
 import type { Conflict, Journal, PendingActivity, PendingTimer, Reuse, RunFilter, RunRecord } from "./Journal.js"
 import type { Signal } from "./Signal.js"
 import type { Workflow } from "./Workflow.js"
@@ -207,13 +208,23 @@ export interface Page {
   readonly next: Option.Option<string>
 }
 
+export type {
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  Unserved
+} from "./internal/unserved.js"
+
 /**
- * A run and what is pending in it.
+ * A run and what is pending in it. `unserved` is what of this the run waits for in vain: no live worker has the code of its
+ * workflow or of an activity, or serves a queue.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RunDescription extends RunRecord {
+  readonly unserved: ReadonlyArray<Unserved>
   readonly activities: ReadonlyArray<PendingActivity>
   readonly timers: ReadonlyArray<PendingTimer>
 }

@@ -157,6 +157,41 @@ export interface Claimed {
 }
 
 /**
+ * What a worker has the code of, and which queues it serves.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Services {
+  readonly workflows: ReadonlyArray<string>
+  readonly activities: ReadonlyArray<string>
+  readonly queues: ReadonlyArray<string>
+}
+
+/**
+ * A worker that is alive, as its journal knows it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WorkerRecord {
+  readonly worker: string
+  readonly services: Services
+}
+
+/**
+ * What waits for a worker: open runs that no live worker owns, by their workflow, and attempts in queues that no live
+ * worker has taken, by queue and activity. Names are in the order of their bytes; a store may stop counting at 1,000.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Backlog {
+  readonly runs: ReadonlyArray<{ readonly workflow: string; readonly count: number }>
+  readonly attempts: ReadonlyArray<{ readonly queue: string; readonly activity: string; readonly count: number }>
+}
+
+/**
  * What to do when a run is to be started under a workflow id that has an open run already: go on with that one, refuse,
  * or terminate it and start a new one.
  *
@@ -478,8 +513,14 @@ export interface JournalStore {
   >
   /** The attempts that the worker has taken from queues, that are still pending, and that nobody else has taken since. */
   readonly taken: (worker: string) => Effect.Effect<ReadonlyArray<AttemptId>, JournalError>
-  /** Sets the worker's lease. */
-  readonly heartbeat: (worker: string, leaseUntil: number) => Effect.Effect<void, JournalError>
+  /** Sets the worker's lease, and with `services` what the worker has the code of. */
+  readonly heartbeat: (worker: string, leaseUntil: number, services?: Services) => Effect.Effect<void, JournalError>
+  /** The workers that have said what they have the code of and whose lease is not over at `now`, by the bytes of their ids. */
+  readonly workers: (now: number) => Effect.Effect<ReadonlyArray<WorkerRecord>, JournalError>
+  /** What waits for a worker at `now`. */
+  readonly backlog: (now: number) => Effect.Effect<Backlog, JournalError>
+  /** The worker that owns an open run, alive or not; `undefined`: there is none. */
+  readonly owner: (runId: string) => Effect.Effect<string | undefined, JournalError>
   /**
    * Gives up everything the worker owns, and its lease. What it has taken has not started then, except what is completed
    * from outside. Does nothing where it owns nothing.

@@ -39,6 +39,7 @@ for (const [store, journal] of journals.all) {
     )
     describe("a group is written as a whole, in its order (D2.3)", show("groups"))
     describe("whoever waits for an end is told of it (D2.13, T76, G2, G3)", show("waiting"))
+    describe("workers are known, and what waits for one", show("workers and what waits for them"))
     describe("it holds what the store in memory holds (B-19)", show("random"))
 
     it("and nothing of the suite is left out", () => {
@@ -88,7 +89,7 @@ describe("the suite", () => {
       assert.instanceOf(failure, JournalConformance.ConformanceFailure)
       const steps = failure.counterexample!.steps.split("\n")
       assert.isAtMost(steps.length, 4)
-      assert.include(steps.at(-1), "Release")
+      assert.isTrue(steps.some((step) => step.includes("Release")))
       assert.include(failure.message, "seed 7")
       assert.deepStrictEqual((yield* find).message, failure.message)
     }))

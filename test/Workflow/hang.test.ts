@@ -43,11 +43,13 @@ const onJournal = <A, E, R>(test: (file: string) => Effect.Effect<A, E, R | Clie
   })
 
 describe("what holds up its process", () => {
-  for (const [how, what] of [
-    ["loop", "a turn of"],
-    ["generator", "a turn of"],
-    ["activity", "activity Compute of"]
-  ] as const) {
+  for (
+    const [how, what] of [
+      ["loop", "a turn of"],
+      ["generator", "a turn of"],
+      ["activity", "activity Compute of"]
+    ] as const
+  ) {
     it.scopedLive(`is named on standard error: ${how}`, () =>
       onJournal((file) =>
         Effect.gen(function*() {
@@ -61,24 +63,28 @@ describe("what holds up its process", () => {
       ), 60_000)
   }
 
-  it.scopedLive("is killed where that is wanted, and held back when it has killed often (W-8, B-7)", () =>
-    onJournal((file) =>
-      Effect.gen(function*() {
-        yield* Client.start(Hang, { id: "hangs", payload: "loop" })
-        const beside = yield* Client.start(Beside, { id: "beside" })
-        const kills = yield* Ref.make(0)
-        const started = Effect.scoped(Effect.flatMap(worker(file, "exit"), ({ ended }) => ended))
-        const restarted = yield* Effect.fork(Effect.forever(Effect.gen(function*() {
-          const { errors, signal } = yield* started
-          assert.strictEqual(signal, "SIGKILL")
-          assert.include(errors, "the process ends")
-          yield* Ref.update(kills, (n) => n + 1)
-        })))
-        assert.strictEqual(yield* Effect.raceFirst(beside.result, Fiber.join(restarted)), "done")
-        assert.isAbove(yield* Ref.get(kills), 2)
-        yield* Fiber.interrupt(restarted)
-      })
-    ), 60_000)
+  it.scopedLive(
+    "is killed where that is wanted, and held back when it has killed often (W-8, B-7)",
+    () =>
+      onJournal((file) =>
+        Effect.gen(function*() {
+          yield* Client.start(Hang, { id: "hangs", payload: "loop" })
+          const beside = yield* Client.start(Beside, { id: "beside" })
+          const kills = yield* Ref.make(0)
+          const started = Effect.scoped(Effect.flatMap(worker(file, "exit"), ({ ended }) => ended))
+          const restarted = yield* Effect.fork(Effect.forever(Effect.gen(function*() {
+            const { errors, signal } = yield* started
+            assert.strictEqual(signal, "SIGKILL")
+            assert.include(errors, "the process ends")
+            yield* Ref.update(kills, (n) => n + 1)
+          })))
+          assert.strictEqual(yield* Effect.raceFirst(beside.result, Fiber.join(restarted)), "done")
+          assert.isAbove(yield* Ref.get(kills), 2)
+          yield* Fiber.interrupt(restarted)
+        })
+      ),
+    60_000
+  )
 
   it.effect("is looked for by options that can work", () =>
     Effect.gen(function*() {

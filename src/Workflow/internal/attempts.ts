@@ -58,6 +58,8 @@ export interface Attempts {
   readonly onFailed: (runId: string, event: AttemptFailed) => void
   /** Asks the journal for what others may have ended without this worker being told. */
   readonly review: () => void
+  /** The activities that wait for a handler, and how many calls of each. */
+  readonly parked: () => ReadonlyArray<{ readonly activity: string; readonly count: number }>
   /** The runs that have activities. */
   readonly runIds: () => ReadonlyArray<string>
 }
@@ -392,6 +394,7 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
           if (retried) reconcile(runId)
         }
       },
+      parked: () => [...parked].flatMap(([activity, { size }]) => size === 0 ? [] : [{ activity, count: size }]),
       runIds: () => [...runs.keys()]
     }
   })

@@ -31,12 +31,15 @@ import {
 import { activityEnds } from "./activityEnds.js"
 import * as cursor from "./cursor.js"
 import { makeRunId } from "./runId.js"
+import { SharedClock } from "./sharedClock.js"
+import { unservedOf } from "./unserved.js"
 
 type Service = Client["Type"]
 
 export const client: Effect.Effect<Service, never, Journal> = Effect.gen(function*() {
   const journal = yield* Journal
   const { store } = journal
+  const shared = yield* SharedClock
 
   // Only what the owner of a run writes can be stale.
   const commit = (entry: Entry) => Effect.catchTag(journal.commit(entry), "StaleOwner", Effect.die)
@@ -207,10 +210,14 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
       }),
     count: (filter = {}) => store.count(filter),
     describe: (id) =>
-      Effect.flatMap(
-        latest(id),
-        (record) => Effect.map(store.pending(record.runId), (pending) => ({ ...record, ...pending }))
-      ),
+      Effect.gen(function*() {
+        const record = yield* latest(id)
+        const pending = yield* store.pending(record.runId)
+        if (record.closed !== undefined) return { ...record, ...pending, unserved: [] }
+        const owner = yield* store.owner(record.runId)
+        const workers = yield* store.workers(shared.unsafeCurrentTimeMillis())
+        return { ...record, ...pending, unserved: unservedOf({ ...record, ...pending, owner }, workers) }
+      }),
     history: (id) => Effect.flatMap(latest(id), ({ runId }) => store.history(runId))
   }
 })

@@ -24,6 +24,7 @@ import type {
   RunFilter,
   RunPosition,
   RunRecord,
+  Services,
   Written
 } from "../Journal.js"
 import { JournalError } from "../WorkflowError.js"
@@ -85,6 +86,7 @@ export const memoryStore = (): JournalStore => {
   const runs = new Map<string, Stored>()
   const latest = new Map<string, Stored>()
   const leases = new Map<string, number>()
+  const services = new Map<string, Services>()
   const links = new Set<Link>()
   let pendingConsequences: Array<Consequence> = []
 
@@ -550,10 +552,40 @@ export const memoryStore = (): JournalStore => {
           ) => ({ runId, command, attempt }))
         )
       ),
-    heartbeat: (worker, leaseUntil) => Effect.sync(() => void leases.set(worker, leaseUntil)),
+    heartbeat: (worker, leaseUntil, offered) =>
+      Effect.sync(() => {
+        leases.set(worker, leaseUntil)
+        if (offered !== undefined) services.set(worker, structuredClone(offered))
+      }),
+    workers: (now) =>
+      Effect.sync(() =>
+        [...services].filter(([worker]) => !isOver(worker, now)).sort(([a], [b]) => byBytes(a, b)).map((
+          [worker, offered]
+        ) => ({ worker, services: structuredClone(offered) }))
+      ),
+    backlog: (now) =>
+      Effect.sync(() => {
+        const isFree = (worker: string | undefined) => worker === undefined || isOver(worker, now)
+        const open = [...runs.values()].filter(({ closed }) => closed === undefined)
+        const attempts = open.flatMap((stored) =>
+          activitiesOf(stored).flatMap(({ outside, scheduled: { activity, queue }, worker }) =>
+            queue !== undefined && !outside && isFree(worker) ? [{ queue, activity }] : []
+          )
+        )
+        return {
+          runs: counted(open.filter(({ owner }) => isFree(owner)).map(({ run: { workflow } }) => ({ workflow }))),
+          attempts: counted(attempts)
+        }
+      }),
+    owner: (runId) =>
+      Effect.sync(() => {
+        const stored = runs.get(runId)
+        return stored?.closed === undefined ? stored?.owner : undefined
+      }),
     release: (worker) =>
       Effect.sync(() => {
         leases.delete(worker)
+        services.delete(worker)
         for (const stored of runs.values()) {
           if (stored.owner === worker && stored.closed === undefined) stored.owner = undefined
           for (const [command, activity] of stored.activities) {
@@ -588,6 +620,20 @@ const publicPart = ({ worker: _, ...activity }: Activity): PendingActivity => ({
   ...activity,
   scheduled: copyOf(activity.scheduled)
 })
+
+/** How often each of these stands there, in the order of the bytes of their fields. */
+const counted = <Names extends { readonly [field: string]: string }>(
+  each: ReadonlyArray<Names>
+): ReadonlyArray<Names & { readonly count: number }> => {
+  const groups = new Map<string, { readonly names: Names; count: number }>()
+  for (const names of each) {
+    const key = Object.values(names).join("\0")
+    const group = groups.get(key) ?? { names, count: 0 }
+    group.count++
+    groups.set(key, group)
+  }
+  return [...groups].sort(([a], [b]) => byBytes(a, b)).map(([, { count, names }]) => ({ ...names, count }))
+}
 
 const newestFirst = (a: RunPosition, b: RunPosition): number =>
   b.startedAt - a.startedAt || byBytes(b.workflowId, a.workflowId) || byBytes(b.runId, a.runId)

@@ -30,6 +30,9 @@ export const whileOpen = (store: JournalStore, isOpen: () => boolean): JournalSt
     taken: guarded(store.taken),
     heartbeat: guarded(store.heartbeat),
     release: guarded(store.release),
+    workers: guarded(store.workers),
+    backlog: guarded(store.backlog),
+    owner: guarded(store.owner),
     version: guarded(() => store.version)()
   }
 }

@@ -32,8 +32,9 @@ export interface Owned extends Omit<OwnedRun, "blocked" | "cancelBy"> {
 }
 
 /** Names a run for people. */
-export const nameOfRun = ({ runId, workflow, workflowId }: Pick<OwnedRun, "runId" | "workflow" | "workflowId">): string =>
-  `run ${runId} of workflow ${workflow} (id ${JSON.stringify(workflowId)})`
+export const nameOfRun = (
+  { runId, workflow, workflowId }: Pick<OwnedRun, "runId" | "workflow" | "workflowId">
+): string => `run ${runId} of workflow ${workflow} (id ${JSON.stringify(workflowId)})`
 
 export const ownedRun = (claimed: OwnedRun): Owned => ({
   ...claimed,

@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
+import type * as RetryPolicy from "../../Schedule/RetryPolicy.js"
 import {
   type Arrival,
   type Closing,
@@ -26,11 +27,10 @@ import {
   type RunClosed,
   type Unplaced
 } from "../Event.js"
-import type * as RetryPolicy from "../../Schedule/RetryPolicy.js"
 import type { Claimed, Entry, Journal, NextRun, OwnedRun, PendingActivity, Receipt } from "../Journal.js"
 import type { NondeterminismError } from "../WorkflowError.js"
 import type { AttemptRunner } from "./attemptRunner.js"
-import { attempts } from "./attempts.js"
+import { type Attempts, attempts } from "./attempts.js"
 import type { Strictness } from "./command.js"
 import { DueQueue } from "./dueQueue.js"
 import { Execution, type Print, type Program } from "./execution.js"
@@ -75,6 +75,8 @@ export interface Runs {
   /** The code of a workflow has gone: its runs leave memory. */
   readonly onProgramGone: (workflow: string) => void
   readonly blocked: () => ReadonlyArray<NondeterminismError>
+  /** The activities of its runs that wait for a handler, and how many calls of each. */
+  readonly parked: Attempts["parked"]
   /** Its lease may have been over for a while: gives up those with activities that it does not own any more. */
   readonly verify: () => void
   /** Looks for what others may have written that nobody has told. */
@@ -559,6 +561,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         keepAll((run) => run.workflow === workflow)
       },
       blocked: () => [...blocked.values()],
+      parked: tasks.parked,
       verify: () => {
         for (const runId of tasks.runIds()) {
           const run = owned.get(runId)

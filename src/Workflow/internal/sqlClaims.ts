@@ -8,6 +8,7 @@ import { JournalError } from "../WorkflowError.js"
 import { eventOf, type EventRow } from "./sqlRow.js"
 import { runColumns, type RunRow } from "./sqlRuns.js"
 import { execute, overValues, type Row } from "./sqlStatement.js"
+import { upsertLease } from "./sqlWorkers.js"
 import { restMillis, suspectAfter } from "./suspects.js"
 
 type Options<Method extends "claim" | "takeAttempts"> = Parameters<JournalStore[Method]>[0]
@@ -109,9 +110,6 @@ export const takenBy = (connection: Connection, worker: string) =>
     (rows) => rows.map(({ attempt, command, run_id }): AttemptId => ({ runId: run_id, command, attempt }))
   )
 
-export const extendLease = (connection: Connection, worker: string, leaseUntil: number) =>
-  execute(connection, upsertLease, [worker, leaseUntil])
-
 export const releaseAll = Effect.fnUntraced(function*(connection: Connection, worker: string) {
   yield* execute(connection, "UPDATE holdfast_runs SET owner = NULL WHERE owner = ? AND closed_seq IS NULL", [worker])
   // One that is completed from outside goes on without its worker.
@@ -203,9 +201,6 @@ const selectSuspects = `SELECT id, deaths FROM holdfast_runs
   WHERE ${ofDead} AND deaths >= ${suspectAfter} AND rests_until <= ?`
 const claimSuspect = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, deaths = deaths + ${busy},
   rests_until = CASE WHEN ${busy} THEN ? ELSE rests_until END WHERE id = ? RETURNING ${runColumns}`
-
-const upsertLease =
-  "INSERT INTO holdfast_workers (worker, lease_until) VALUES (?, ?) ON CONFLICT (worker) DO UPDATE SET lease_until = excluded.lease_until"
 
 /** A worker that was stopped for long may still begin a run as it wakes up, and its lease must be known to be over then. */
 const forgottenAfter = 30 * 86_400_000

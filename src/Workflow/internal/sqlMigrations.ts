@@ -92,7 +92,12 @@ const createTables = Effect.gen(function*() {
       id TEXT NOT NULL,
       PRIMARY KEY (run, id)
     ) WITHOUT ROWID`
-  yield* sql`CREATE TABLE holdfast_workers (worker TEXT NOT NULL PRIMARY KEY, lease_until INTEGER NOT NULL)`
+  yield* sql`
+    CREATE TABLE holdfast_workers (
+      worker TEXT NOT NULL PRIMARY KEY,
+      lease_until INTEGER NOT NULL,
+      services TEXT
+    )`
   yield* sql`CREATE INDEX holdfast_workers_lease ON holdfast_workers (lease_until, worker)`
 })
 

@@ -14,12 +14,13 @@ import * as Schedule from "effect/Schedule"
 import type { JournalStore } from "../Journal.js"
 import { JournalError } from "../WorkflowError.js"
 import { SharedClock } from "./sharedClock.js"
-import { claimRuns, extendLease, pendingIn, releaseAll, takeAttempts, takenBy } from "./sqlClaims.js"
+import { claimRuns, pendingIn, releaseAll, takeAttempts, takenBy } from "./sqlClaims.js"
 import { count, list } from "./sqlList.js"
 import { migrate } from "./sqlMigrations.js"
 import { eventOf, type EventRow } from "./sqlRow.js"
 import { recordColumns, recordOf, type RecordRow, recordTables, selectClosed } from "./sqlRuns.js"
 import { execute, type Value } from "./sqlStatement.js"
+import { backlog, beat, ownerOf, workersAlive } from "./sqlWorkers.js"
 import { writeEntries } from "./sqlWrite.js"
 
 export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Effect.gen(function*() {
@@ -125,11 +126,20 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
     taken: (worker) =>
       withConnection((connection) => takenBy(connection, worker)).pipe(failing("Read", "the attempts of a worker")),
 
-    heartbeat: (worker, leaseUntil) =>
-      transaction((connection) => extendLease(connection, worker, leaseUntil)).pipe(
+    heartbeat: (worker, leaseUntil, services) =>
+      transaction((connection) => beat(connection, worker, leaseUntil, services)).pipe(
         failing("Write", "a heartbeat"),
         Effect.asVoid
       ),
+
+    workers: (now) =>
+      withConnection((connection) => workersAlive(connection, now)).pipe(failing("Read", "which workers are alive")),
+
+    backlog: (now) =>
+      withConnection((connection) => backlog(connection, now)).pipe(failing("Read", "what waits for a worker")),
+
+    owner: (runId) =>
+      withConnection((connection) => ownerOf(connection, runId)).pipe(failing("Read", `who owns run ${runId}`)),
 
     release: (worker) =>
       transaction((connection) => releaseAll(connection, worker)).pipe(failing("Write", "a worker's release")),

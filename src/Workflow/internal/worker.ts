@@ -22,6 +22,7 @@ import { queues as makeQueues } from "./queues.js"
 import { makeRunId } from "./runId.js"
 import { runs as makeRuns } from "./runs.js"
 import { SharedClock } from "./sharedClock.js"
+import { watchUnserved } from "./unservedWatch.js"
 import * as watchdog from "./watchdog.js"
 
 export interface WorkflowRegistration {
@@ -108,11 +109,38 @@ export const worker = (
     )
     yield* Effect.zipRight(claimNeeded.await, claim).pipe(Effect.forever, Effect.interruptible, Effect.forkScoped)
 
+    // Others are to know soon what this worker has the code of.
+    const services = () => ({
+      workflows: [...programs.keys()],
+      activities: runner.activities(),
+      queues: [...concurrency.keys()]
+    })
+    const servicesChanged = yield* Effect.makeLatch(true)
+    const change = Effect.sync(() => servicesChanged.unsafeOpen())
+    const announced = (add: Effect.Effect<void, never, Scope.Scope>) =>
+      Effect.zipRight(Effect.acquireRelease(change, () => change), add)
+    yield* servicesChanged.await.pipe(
+      Effect.zipRight(Effect.suspend(() => {
+        servicesChanged.unsafeClose()
+        return store.heartbeat(workerId, leaseUntil(), services())
+      })),
+      // The next heartbeat of a lease says the same.
+      Effect.ignore,
+      Effect.forever,
+      Effect.interruptible,
+      Effect.forkScoped
+    )
+    yield* watchUnserved({
+      store,
+      interval: lease / 3,
+      parked: () => runs.parked().map(({ activity, count }) => ({ what: { _tag: "Activity", activity }, count }))
+    })
+
     if (leased) {
       let leasedUntil = Infinity
       const beat = Effect.suspend(() => {
         const until = leaseUntil()
-        return Effect.map(store.heartbeat(workerId, until), () => {
+        return Effect.map(store.heartbeat(workerId, until, services()), () => {
           // Others may have taken what it owned, while it did not renew its lease in time.
           if (leasedUntil < until - lease) runs.verify()
           leasedUntil = until
@@ -153,7 +181,7 @@ export const worker = (
       workerId,
       blocked: Effect.sync(runs.blocked),
       addWorkflow: ({ name, program }) =>
-        Effect.acquireRelease(
+        announced(Effect.acquireRelease(
           Effect.sync(() => {
             if (programs.has(name)) {
               reader("Workflow.toLayer").refuse("name", name, "a name that no other workflow of this engine has")
@@ -167,8 +195,8 @@ export const worker = (
               programs.delete(name)
               runs.onProgramGone(name)
             })
-        ),
-      addActivity: runner.add
+        )),
+      addActivity: (registration) => announced(runner.add(registration))
     }
   })
 

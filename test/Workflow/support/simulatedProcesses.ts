@@ -101,8 +101,11 @@ export const makeProcess = (world: World): Process => {
     claim: (options) => over(store.claim(options)),
     takeAttempts: (options) => over(store.takeAttempts(options)),
     taken: (worker) => over(store.taken(worker)),
-    heartbeat: (worker, leaseUntil) => over(store.heartbeat(worker, leaseUntil)),
+    heartbeat: (worker, leaseUntil, services) => over(store.heartbeat(worker, leaseUntil, services)),
     release: (worker) => over(store.release(worker)),
+    workers: (now) => over(store.workers(now)),
+    backlog: (now) => over(store.backlog(now)),
+    owner: (runId) => over(store.owner(runId)),
     version: over(Effect.flatMap(Random.next, (random) =>
       Effect.sync(() => {
         if (random < 0.7) toldVersion = world.writes - ownWrites

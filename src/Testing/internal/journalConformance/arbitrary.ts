@@ -3,7 +3,7 @@
  */
 import * as fc from "effect/FastCheck"
 import type { AttemptReport, Command, Event, Message, Unplaced } from "../../../Workflow/Event.js"
-import type { Entry } from "../../../Workflow/Journal.js"
+import type { Entry, Services } from "../../../Workflow/Journal.js"
 import {
   append,
   at,
@@ -41,7 +41,12 @@ export type Step =
     readonly suspects: number
   }
   | { readonly _tag: "Take"; readonly worker: string; readonly limit: number }
-  | { readonly _tag: "Heartbeat"; readonly worker: string; readonly lease: number }
+  | {
+    readonly _tag: "Heartbeat"
+    readonly worker: string
+    readonly lease: number
+    readonly services: Services | undefined
+  }
   | { readonly _tag: "Release"; readonly worker: string }
 
 const runs = ["run-0", "run-1", "run-2", "run-3"]
@@ -195,7 +200,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       _tag: fc.constant("Heartbeat" as const),
       worker: workers,
-      lease: fc.constantFrom(0, 2, 100)
+      lease: fc.constantFrom(0, 2, 100),
+      services: fc.constantFrom(undefined, { workflows: ["W"], activities: ["A"], queues: ["q"] })
     })
   },
   { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Release" as const), worker: workers }) }

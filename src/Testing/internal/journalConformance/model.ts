@@ -20,10 +20,15 @@ export const compare = (store: JournalStore, model: JournalStore, steps: Readonl
     for (const { runId, workflowId } of runs) {
       yield* same(`the history of run ${runId}`, yield* store.history(runId), yield* model.history(runId))
       yield* same(`the newest run of ${workflowId}`, yield* store.latest(workflowId), yield* model.latest(workflowId))
+      yield* same(`the owner of run ${runId}`, yield* store.owner(runId), yield* model.owner(runId))
       yield* same(`what is pending in run ${runId}`, yield* store.pending(runId), yield* model.pending(runId))
     }
     for (const worker of ["a", "b"]) {
       yield* same(`what ${worker} has taken`, byRun(yield* store.taken(worker)), byRun(yield* model.taken(worker)))
+    }
+    for (const now of [at, at + steps.length]) {
+      yield* same("which workers are alive", yield* store.workers(now), yield* model.workers(now))
+      yield* same("what waits for a worker", yield* store.backlog(now), yield* model.backlog(now))
     }
     // Long after, all that can be claimed and taken is.
     const end: ReadonlyArray<Step> = [
@@ -57,7 +62,7 @@ const take = (store: JournalStore, step: Step, now: number): Checked<unknown> =>
       )
     }
     case "Heartbeat":
-      return store.heartbeat(step.worker, now + step.lease)
+      return store.heartbeat(step.worker, now + step.lease, step.services)
     case "Release":
       return store.release(step.worker)
   }

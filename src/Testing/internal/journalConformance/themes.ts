@@ -15,6 +15,7 @@ import { messages } from "./messages.js"
 import { owners } from "./owners.js"
 import { pending } from "./pending.js"
 import { queues } from "./queues.js"
+import { workersAndBacklog } from "./services.js"
 import { starts } from "./starts.js"
 import { waiting } from "./waiting.js"
 
@@ -34,5 +35,6 @@ export const themes: ReadonlyArray<Theme> = [
   links,
   lists,
   groups,
-  waiting
+  waiting,
+  workersAndBacklog
 ]

@@ -87,6 +87,9 @@ export const codedStore = (store: JournalStore, codec: Codec): JournalStore => {
     taken: store.taken,
     heartbeat: store.heartbeat,
     release: store.release,
+    workers: store.workers,
+    backlog: store.backlog,
+    owner: store.owner,
     version: store.version
   }
 }
