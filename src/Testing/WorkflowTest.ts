@@ -127,6 +127,13 @@ export {
    */
   NotStubbed,
   /**
+   * An activity was called in a queue that the engine of the test does not serve.
+   *
+   * @since 0.1.0
+   * @category errors
+   */
+  QueueNotServed,
+  /**
    * A run waits for what will not come: nothing is due, and nothing is planned.
    *
    * @since 0.1.0

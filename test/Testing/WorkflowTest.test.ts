@@ -101,6 +101,17 @@ describe("stubs", () => {
       assert.deepInclude(root, { _tag: "NotStubbed", called: "Part", workflowId: undefined })
     }))
 
+  it.effect("answer in a queue that is served, and fail the test at once in one that is not", () =>
+    Effect.gen(function*() {
+      const inQueue = Double.withOptions({ queue: "gpu" })
+      const body = () => Effect.orDie(Effect.map(inQueue.execute(1), String))
+      const error = yield* Effect.flip(job(body).pipe(WorkflowTest.stub(Double, Effect.succeed(2))).run(Job, start))
+      assert.deepInclude(error, { _tag: "QueueNotServed", called: "Double", queue: "gpu", workflowId: "test" })
+      const served = WorkflowTest.make(Job.toLayer(body), { engine: { queues: { gpu: {} } } })
+      const run = yield* served.pipe(WorkflowTest.stub(Double, Effect.succeed(2))).run(Job, start)
+      assert.strictEqual(yield* run.exit, "2")
+    }))
+
   it.effect("answer attempt by attempt, or call by call, and are new in each world (D8.8)", () => {
     const test = job(() =>
       Effect.map(

@@ -14,7 +14,7 @@ const OrderLive = Order.toLayer(() => Effect.orDie(Ship.execute()))
 const FilmLive = Film.toLayer(() => Effect.orDie(Render.execute()))
 
 /** Engines log to `lines`, and leases go by the clock of the test. */
-const observed = <A, E>(
+const observed = <A, E, R>(
   journal: Layer.Layer<Journal.Journal>,
   test: (world: {
     readonly lines: ReadonlyArray<string>
@@ -22,7 +22,7 @@ const observed = <A, E>(
       live: Layer.Layer<never, never, Engine.Engine | R>,
       options?: Engine.Options
     ) => Layer.Layer<Engine.Engine, never, Journal.Journal | Exclude<R, Engine.Engine | Client.Client>>
-  }) => Effect.Effect<A, E, Client.Client | Journal.Journal>
+  }) => Effect.Effect<A, E, R>
 ) => {
   const lines: Array<string> = []
   const logger = Logger.replace(

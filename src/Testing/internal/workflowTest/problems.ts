@@ -31,6 +31,26 @@ export class NotStubbed extends Data.TaggedError("NotStubbed")<{
  * @since 0.1.0
  * @category errors
  */
+export class QueueNotServed extends Data.TaggedError("QueueNotServed")<{
+  /** What was called. */
+  readonly called: string
+  readonly queue: string
+  /** The workflow id of the caller. */
+  readonly workflowId: string
+}> {
+  override get message(): string {
+    const queue = JSON.stringify(this.queue)
+    return `${
+      JSON.stringify(this.workflowId)
+    } calls activity ${this.called} in queue ${queue}, which the engine of the test does not serve: ` +
+      `add engine: { queues: { ${queue}: {} } } to the options of WorkflowTest.make`
+  }
+}
+
+/**
+ * @since 0.1.0
+ * @category errors
+ */
 export class AnswersEnded extends Data.TaggedError("AnswersEnded")<{
   /** Whose stub it is. */
   readonly called: string
@@ -127,6 +147,7 @@ const shown = (value: unknown): string => typeof value === "string" ? value : JS
  */
 export type Problem =
   | NotStubbed
+  | QueueNotServed
   | AnswersEnded
   | Stalled
   | Endless

@@ -16,9 +16,11 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { reader } from "../../../InvalidOptions.js"
 import { Client } from "../../../Workflow/Client.js"
+import { Codec } from "../../../Workflow/Codec.js"
 import * as Engine from "../../../Workflow/Engine.js"
 import type { Event } from "../../../Workflow/Event.js"
 import type { ActivityRegistration } from "../../../Workflow/internal/attempt.js"
+import { codedStore } from "../../../Workflow/internal/codec/codedStore.js"
 import { Execution } from "../../../Workflow/internal/execution.js"
 import { memoryStore } from "../../../Workflow/internal/memoryStore.js"
 import { replay } from "../../../Workflow/internal/replay.js"
@@ -27,7 +29,7 @@ import * as Journal from "../../../Workflow/Journal.js"
 import { Run, type RunService } from "../../../Workflow/Run.js"
 import { SimulatedClock } from "../simulatedTime.js"
 import type { Hooks, Launch, Made, Spec, Stub, World, WorldOptions } from "./model.js"
-import { Endless, NotReplayable, NotStubbed, type Problem } from "./problems.js"
+import { Endless, NotReplayable, NotStubbed, type Problem, QueueNotServed } from "./problems.js"
 import { QuietScheduler } from "./quietScheduler.js"
 import { withSideEffects } from "./sideEffects.js"
 import { waitsOf } from "./waits.js"
@@ -49,6 +51,7 @@ export const make = <E, R>(spec: Spec<E, R>): Effect.Effect<World, E, R | Scope.
 
     const made: Array<Made> = []
     const runIds: Array<string> = []
+    const queues = new Set(Object.keys(spec.options.engine?.queues ?? {}))
     const activities = new Map<string, "stub" | "live">()
     const workflows = new Map<string, WorkflowRegistration & { readonly stubbed: boolean }>()
     const running = new Set<Launch>()
@@ -89,6 +92,9 @@ export const make = <E, R>(spec: Spec<E, R>): Effect.Effect<World, E, R | Scope.
         if (!("command" in event) || abandoned.has(event.command)) continue
         if (event._tag === "ActivityScheduled" && !activities.has(event.activity)) {
           unknown("activity", event.activity, runId, activities.keys())
+        } else if (event._tag === "ActivityScheduled" && event.queue !== undefined && !queues.has(event.queue)) {
+          const { activity: called, queue } = event
+          hooks.raise(new QueueNotServed({ called, queue, workflowId: workflowIdOf(runId) }))
         }
         if (event._tag !== "ChildScheduled") continue
         if (!workflows.has(event.workflow)) unknown("workflow", event.workflow, runId, workflows.keys())
@@ -98,9 +104,10 @@ export const make = <E, R>(spec: Spec<E, R>): Effect.Effect<World, E, R | Scope.
     }
 
     const unknown = (kind: NotStubbed["kind"], called: string, runId: string, known: Iterable<string>): void => {
-      const workflowId = executions.get(runId)?.info.workflowId ?? runId
-      hooks.raise(new NotStubbed({ kind, called, workflowId, known: [...known] }))
+      hooks.raise(new NotStubbed({ kind, called, workflowId: workflowIdOf(runId), known: [...known] }))
     }
+
+    const workflowIdOf = (runId: string): string => executions.get(runId)?.info.workflowId ?? runId
 
     const plain = memoryStore()
     const journal = yield* inside(Scope.extend(
@@ -110,7 +117,8 @@ export const make = <E, R>(spec: Spec<E, R>): Effect.Effect<World, E, R | Scope.
       }),
       scope
     ))
-    const { store } = journal
+    // What a run has done can be looked at when its world, and so the journal, has closed.
+    const store = codedStore(plain, yield* Codec)
 
     // --- the engine, as it is seen by the layers
 
