@@ -1,10 +1,11 @@
 /**
  * User data to JSON text and back, through its schema. `undefined` is `null` in the journal, so that `Schema.Void` needs
- * no text.
+ * no text. What JSON would change is refused; whether a schema can have such values at all is decided once.
  */
 import * as Either from "effect/Either"
 import { type ParseError, TreeFormatter } from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import { checkedStringify, isAlwaysJson } from "./json.js"
 
 export interface JsonCodec<A> {
   /** The text, or why the value does not fit its schema. */
@@ -15,12 +16,13 @@ export interface JsonCodec<A> {
 
 export const make = <A, I>(schema: Schema.Schema<A, I>): JsonCodec<A> => {
   const encode = Schema.encodeEither(schema)
+  const stringify: (encoded: I) => string = isAlwaysJson(schema.ast) ? JSON.stringify : checkedStringify
   const decode = Schema.decodeUnknownEither(schema)
   return {
     encode: (value) =>
       Either.flatMap(
         formatted(() => encode(value)),
-        (encoded) => attempt(() => (JSON.stringify(encoded) as string | undefined) ?? null)
+        (encoded) => attempt(() => encoded === undefined ? null : stringify(encoded))
       ),
     decode: (text) =>
       Either.flatMap(
