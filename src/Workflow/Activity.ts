@@ -30,6 +30,7 @@ import type { Answer } from "./internal/command.js"
 import { digest } from "./internal/digest.js"
 import { originInReplay } from "./internal/guards.js"
 import * as jsonCodec from "./internal/jsonCodec.js"
+import { checkName } from "./internal/storableText.js"
 import { encode as tokenOf } from "./internal/token.js"
 import { Run } from "./Run.js"
 import { ActivityError } from "./WorkflowError.js"
@@ -225,7 +226,7 @@ export const make = <
   }
 ): Activity<Payload, Success, Error, Details> => {
   const read = reader("Activity.make")
-  if (name === "") read.refuse("name", name, "a non-empty text")
+  checkName(read, "name", name)
   const terms = termsOf(read, options ?? {})
   const codecs: Codecs<Payload, Success, Error, Details> = {
     payload: jsonCodec.make((options?.payload ?? Schema.Void) as Schema.Schema<Payload, unknown>),
@@ -252,7 +253,7 @@ const limits = ["scheduleToStart", "startToClose", "scheduleToClose", "heartbeat
 
 const termsOf = (read: ReturnType<typeof reader>, options: RunOptions): Terms => {
   const { queue, retry } = options
-  if (queue === "") read.refuse("queue", queue, "a non-empty text")
+  if (queue !== undefined) checkName(read, "queue", queue)
   const durations = limits.flatMap((limit) => {
     const duration = options[limit]
     return duration === undefined ? [] : [[limit, read.positiveDuration(limit, duration)] as const]

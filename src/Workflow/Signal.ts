@@ -16,6 +16,7 @@ import { reader } from "../InvalidOptions.js"
 import { delivered } from "./internal/delivered.js"
 import { digest } from "./internal/digest.js"
 import * as jsonCodec from "./internal/jsonCodec.js"
+import { checkName } from "./internal/storableText.js"
 import { Run } from "./Run.js"
 import { InvalidPayload, type RunEnded, type RunNotFound } from "./WorkflowError.js"
 
@@ -110,7 +111,7 @@ export const make = <Payload = void, PayloadI = Payload>(
     readonly payload?: Schema.Schema<Payload, PayloadI> | undefined
   }
 ): Signal<Payload> => {
-  if (name === "") reader("Signal.make").refuse("name", name, "a non-empty text")
+  checkName(reader("Signal.make"), "name", name)
   const codec = jsonCodec.make((options?.payload ?? Schema.Void) as Schema.Schema<Payload, unknown>)
   const decode = (payload: string | null) =>
     Either.mapLeft(codec.decode(payload), (detail) => new UnfitSignal({ signal: name, detail }))

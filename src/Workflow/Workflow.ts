@@ -29,6 +29,7 @@ import { digest } from "./internal/digest.js"
 import type { Outcome, Program } from "./internal/execution.js"
 import { originInReplay } from "./internal/guards.js"
 import * as jsonCodec from "./internal/jsonCodec.js"
+import { checkName, idProblem } from "./internal/storableText.js"
 import { type Cancellation, Run, type RunInfo, type RunService } from "./Run.js"
 import type { Signal } from "./Signal.js"
 import { ActivityError, type InvalidPayload, type RunEnded, RunFailed, type RunNotFound } from "./WorkflowError.js"
@@ -145,7 +146,7 @@ export const make = <
     readonly error?: Schema.Schema<Error, ErrorI> | undefined
   }
 ): Workflow<Payload, Success, Error> => {
-  if (name === "") reader("Workflow.make").refuse("name", name, "a non-empty text")
+  checkName(reader("Workflow.make"), "name", name)
   const payload = jsonCodec.make((options?.payload ?? Schema.Void) as Schema.Schema<Payload, unknown>)
   const success = jsonCodec.make((options?.success ?? Schema.Void) as Schema.Schema<Success, unknown>)
   const error = jsonCodec.make(
@@ -393,6 +394,8 @@ const scheduled = <Payload, Success, Error>(
     runTimeout
   } = options
   const unfit = (detail: string) => new RunFailed({ reason: "Codec", workflowId: id, runId: "", detail })
+  const badId = idProblem(id)
+  if (badId !== undefined) return unfit(badId)
   return Either.match(workflow.encodePayload(payload as Payload), {
     onLeft: (problem) => unfit(`its payload does not fit the schema: ${problem}`),
     onRight: (text) => {

@@ -269,7 +269,8 @@ export class InvalidCursor
 }
 
 /**
- * A payload that does not fit its schema, or that the journal does not take. Nothing was started, or sent.
+ * A payload that does not fit its schema, or that the journal does not take, or an id that no journal could keep. Nothing
+ * was started, or sent.
  *
  * @since 0.1.0
  * @category errors

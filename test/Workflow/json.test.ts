@@ -14,9 +14,8 @@ const isSameData = (a: unknown, b: unknown): boolean => {
   if (typeof a !== "object" || a === null || typeof b !== "object" || b === null) return Object.is(a, b)
   if (Array.isArray(a) !== Array.isArray(b)) return false
   const [left, right] = [a, b].map((each) => new Map(Object.entries(each).filter(([, value]) => value !== undefined)))
-  return left!.size === right!.size && [...left!].every(([key, value]) =>
-    right!.has(key) && isSameData(value, right!.get(key))
-  )
+  return left!.size === right!.size &&
+    [...left!].every(([key, value]) => right!.has(key) && isSameData(value, right!.get(key)))
 }
 
 const refused = /^(the value|at .*): JSON cannot hold .+; encode it by a schema/
@@ -131,9 +130,9 @@ describe("a value and its JSON", () => {
     const { encode } = jsonCodec.make(Schema.Unknown)
     const circle: { self?: unknown } = {}
     circle.self = [circle]
-    const problems = [circle, "abc".match(/b/), { [Symbol("s")]: 1 }, [, 1], { f: () => 1 }, [Symbol("s")]].map((value) =>
-      Either.getOrThrow(Either.flip(encode(value))).split(";")[0]
-    )
+    const problems = [circle, "abc".match(/b/), { [Symbol("s")]: 1 }, [, 1], { f: () => 1 }, [Symbol("s")]].map((
+      value
+    ) => Either.getOrThrow(Either.flip(encode(value))).split(";")[0])
     assert.deepStrictEqual(problems, [
       "at [\"self\"][0]: JSON cannot hold an object that it is itself part of",
       "the value: JSON cannot hold an array with holes or with properties of its own",
@@ -149,7 +148,11 @@ describe("a value and its JSON", () => {
 
 // --- in runs
 
-const Echo = Activity.make("Echo", { payload: Schema.Unknown, success: Schema.Unknown, heartbeatDetails: Schema.Unknown })
+const Echo = Activity.make("Echo", {
+  payload: Schema.Unknown,
+  success: Schema.Unknown,
+  heartbeatDetails: Schema.Unknown
+})
 const Told = Signal.make("Told", { payload: Schema.Unknown })
 const Back = Workflow.make("Back", { payload: Schema.Unknown, success: Schema.Unknown })
 const places = ["activity", "side effect", "end", "heartbeat", "child"] as const
@@ -190,10 +193,13 @@ const Live = Layer.mergeAll(
 const key = Redacted.make(new Uint8Array(32).fill(7))
 const codecs = [
   ["no codec", Codec.none],
-  ["compression and encryption", Codec.all(
-    Codec.compression({ threshold: 0 }),
-    Codec.encryption({ keys: { a: key }, current: "a" })
-  )]
+  [
+    "compression and encryption",
+    Codec.all(
+      Codec.compression({ threshold: 0 }),
+      Codec.encryption({ keys: { a: key }, current: "a" })
+    )
+  ]
 ] as const
 
 for (const [journal, layer] of journals.all) {
@@ -246,3 +252,40 @@ for (const [journal, layer] of journals.all) {
     })
   }
 }
+
+describe("ids and names that a journal would change", () => {
+  const bad = ["", "a\0b", "half \ud800 of a pair"]
+
+  it("are refused where something is defined", () => {
+    for (const name of bad) {
+      for (const define of [() => Workflow.make(name), () => Signal.make(name), () => Activity.make(name)]) {
+        assert.throws(define, /"name" must be a text that is not empty/)
+      }
+      assert.throws(() => Activity.make("A", { queue: name }), /"queue" must be a text/)
+    }
+  })
+
+  it.effect("are refused where something is started or sent", () =>
+    Effect.gen(function*() {
+      yield* Client.start(Back, { id: "fine \ud83d\ude00", payload: 1 })
+      const Parent = Workflow.make("Parent", { payload: Schema.String })
+      for (const id of bad) {
+        const errors = [
+          yield* Effect.flip(Client.start(Back, { id, payload: 1 })),
+          yield* Effect.flip(Client.signal("fine \ud83d\ude00", Told, 1, { id })),
+          yield* Effect.gen(function*() {
+            const run = yield* Client.start(Parent, { id: "parent", payload: id, reuse: "always" })
+            return failureOf(yield* Effect.exit(run.result))
+          }).pipe(
+            Effect.provide(
+              Parent.toLayer((id) => Effect.orDie(Workflow.executeChild(Back, { id, payload: 1 }))).pipe(
+                Layer.provideMerge(Engine.layer()),
+                Layer.provide(quiet)
+              )
+            )
+          )
+        ]
+        for (const error of errors) assert.include(String(error), `its id ${JSON.stringify(id)} must be a text`)
+      }
+    }).pipe(Effect.provide(Layer.provideMerge(Client.layer, journals.all[0]![1]))))
+})

@@ -32,6 +32,7 @@ import { activityEnds } from "./activityEnds.js"
 import * as cursor from "./cursor.js"
 import { makeRunId } from "./runId.js"
 import { SharedClock } from "./sharedClock.js"
+import { idProblem } from "./storableText.js"
 import { unservedOf } from "./unserved.js"
 
 type Service = Client["Type"]
@@ -43,6 +44,11 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
 
   // Only what the owner of a run writes can be stale.
   const commit = (entry: Entry) => Effect.catchTag(journal.commit(entry), "StaleOwner", Effect.die)
+
+  const storable = (what: string, id: string) => {
+    const detail = idProblem(id)
+    return detail === undefined ? Effect.void : new InvalidPayload({ workflow: what, detail })
+  }
 
   /** A payload, if it fits its schema and the journal takes it. */
   const admitted = (what: string, encoded: Either.Either<string | null, string>) =>
@@ -73,16 +79,12 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
     payload: A,
     options: SignalOptions | undefined
   ): Effect.Effect<Unplaced<SignalReceived>, InvalidPayload> =>
-    Either.match(admitted(`signal ${signal.name}`, signal.encode(payload)), {
-      onLeft: Effect.fail,
-      onRight: (text) =>
-        Effect.map(Clock.currentTimeMillis, (at) => ({
-          _tag: "SignalReceived",
-          signal: signal.name,
-          at,
-          ...(options?.id === undefined ? {} : { id: options.id }),
-          payload: text
-        }))
+    Effect.gen(function*() {
+      const { id } = options ?? {}
+      if (id !== undefined) yield* storable(`signal ${signal.name}`, id)
+      const text = yield* admitted(`signal ${signal.name}`, signal.encode(payload))
+      const at = yield* Clock.currentTimeMillis
+      return { _tag: "SignalReceived", signal: signal.name, at, ...(id === undefined ? {} : { id }), payload: text }
     })
 
   /** The end of a run, or of the last of those that have gone on from it. */
@@ -149,6 +151,7 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
     Effect.gen(function*() {
       const { conflict = "attach", executionTimeout, id, reuse = "attach", runTimeout } = options
       const { positiveDuration } = reader("Client.start")
+      yield* storable(workflow.name, id)
       const payload = yield* admitted(workflow.name, workflow.encodePayload(options.payload as Payload))
       const at = yield* Clock.currentTimeMillis
       const receipt: Receipt = yield* commit({

@@ -141,7 +141,9 @@ const instanceOf = (value: object): string => {
 const refuse = (path: Path, what: string): never => {
   const place = path.map((key) => typeof key === "number" ? `[${key}]` : `[${JSON.stringify(key)}]`).join("")
   throw new NotJson(
-    `${place === "" ? "the value" : `at ${place}`}: JSON cannot hold ${what}; encode it by a schema, as text for example`
+    `${
+      place === "" ? "the value" : `at ${place}`
+    }: JSON cannot hold ${what}; encode it by a schema, as text for example`
   )
 }
 
