@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import { reader } from "../InvalidOptions.js"
 import { type Activity, Attempt, type Outside } from "../Workflow/Activity.js"
 import { Channel } from "../Workflow/internal/attempt.js"
+import { encode as tokenOf, makeSecret } from "../Workflow/internal/token.js"
 
 /**
  * Which attempt it is.
@@ -106,7 +107,7 @@ export const run = <Payload, Success, Error, Details, E extends Error, R>(
       Effect.provideService(Channel, {
         beat: (text) => void heartbeats.push(fitting("a heartbeat", activity.decodeDetails(text))),
         details,
-        expose: () => {},
+        token: Effect.succeed(tokenOf({ runId, command: 1, attempt }, makeSecret())),
         scheduler: identity
       }),
       Effect.exit,

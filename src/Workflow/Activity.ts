@@ -31,7 +31,6 @@ import { digest } from "./internal/digest.js"
 import { originInReplay } from "./internal/guards.js"
 import * as jsonCodec from "./internal/jsonCodec.js"
 import { checkName } from "./internal/storableText.js"
-import { encode as tokenOf } from "./internal/token.js"
 import { Run } from "./Run.js"
 import { ActivityError } from "./WorkflowError.js"
 
@@ -441,19 +440,17 @@ export const info: Effect.Effect<AttemptInfo, never, Attempt> = Attempt
 export const idempotencyKey: Effect.Effect<string, never, Attempt> = Effect.map(Attempt, (info) => info.idempotencyKey)
 
 /**
- * A text that stands for this attempt, for whoever is to end it from {@link outside}: a row in a table, a link in a mail, a
- * parameter of a callback. It says nothing to its holder, who must hand it on as it is.
+ * The token of this attempt: a secret that lets its holder end the attempt from {@link outside}. Hand it to whoever is to do
+ * that, in a row of a table, a link in a mail, a parameter of a callback, and to nobody else: whoever has it can complete the
+ * activity with any value. It is no part of a history, and nothing here logs it; it is worth nothing once the attempt has
+ * ended. Asked again, also by the same attempt after a crash, it is the same.
  *
  * @since 0.1.0
  * @category accessors
  */
-export const token: Effect.Effect<string, never, Attempt> = Effect.flatMap(
+export const token: Effect.Effect<string, never, Attempt> = Effect.zipRight(
   Attempt,
-  (info) =>
-    Effect.map(Channel, (channel) => {
-      channel.expose()
-      return tokenOf(info)
-    })
+  Effect.flatMap(Channel, (channel) => channel.token)
 )
 
 const handedOver: Outside = { [OutsideTypeId]: OutsideTypeId }

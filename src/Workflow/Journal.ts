@@ -236,7 +236,8 @@ export interface NewRun {
  * - `Report`: what became of an attempt, by whoever runs it and does not own its run. Refused when another attempt, or
  *   none, of that activity is pending, or another `worker` has taken it; with `unstarted` also when it has started.
  * - `Heartbeat`: an attempt is alive. It is no event: only the last one is kept. With `outside` it is noted that its
- *   end will come from outside, and that it has started if it had not; this cannot be taken back. Refused like a report.
+ *   end will come from outside, and that it has started if it had not; this cannot be taken back. A `secret` is kept with
+ *   the attempt, unless it has one already. Refused like a report.
  * - `Block`: notes why a run cannot go on, or that it can again. It is no event either. By the owner in its epoch.
  *
  * @since 0.1.0
@@ -286,6 +287,8 @@ export type Entry =
     readonly outside?: boolean | undefined
     /** Encoded; absent: the last ones stay. */
     readonly details?: string | undefined
+    /** What somebody outside has to know to end the attempt. */
+    readonly secret?: string | undefined
   }
   | {
     readonly _tag: "Block"
@@ -519,6 +522,8 @@ export interface JournalStore {
   readonly workers: (now: number) => Effect.Effect<ReadonlyArray<WorkerRecord>, JournalError>
   /** What waits for a worker at `now`. */
   readonly backlog: (now: number) => Effect.Effect<Backlog, JournalError>
+  /** The secret of a pending attempt; `undefined`: it has none, or is not pending. */
+  readonly secret: (id: AttemptId) => Effect.Effect<string | undefined, JournalError>
   /** The worker that owns an open run, alive or not; `undefined`: there is none. */
   readonly owner: (runId: string) => Effect.Effect<string | undefined, JournalError>
   /**

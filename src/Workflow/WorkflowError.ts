@@ -287,7 +287,8 @@ export class InvalidPayload
 }
 
 /**
- * The attempt that a token stands for cannot be ended from outside. Nothing was written.
+ * The attempt that a token stands for cannot be ended from outside. Nothing was written. The error does not hold the token,
+ * which is a secret.
  *
  * - `Malformed`: no attempt has given this token.
  * - `OtherActivity`: it belongs to an attempt of another activity.
@@ -299,12 +300,11 @@ export class InvalidPayload
 export class AttemptNotPending
   extends Schema.TaggedError<AttemptNotPending>("holdfast/Workflow/AttemptNotPending")("AttemptNotPending", {
     reason: Schema.Literal("Malformed", "OtherActivity", "Ended"),
-    activity: Schema.String,
-    token: Schema.String
+    activity: Schema.String
   })
 {
   override get message(): string {
-    return `token ${JSON.stringify(this.token)} ${notPending[this.reason]} (activity ${this.activity})`
+    return `the token for an attempt of activity ${this.activity} ${notPending[this.reason]}`
   }
 }
 

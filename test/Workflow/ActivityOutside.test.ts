@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Option, Schema, TestClock } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, LogLevel, Option, Schema, TestClock } from "effect"
 import { Backoff, Retry, RetryPolicy } from "holdfast/Schedule"
 import { Activity, Client, type Engine, Journal, WorkflowError } from "holdfast/Workflow"
 import {
@@ -202,8 +202,15 @@ describe("tokens", () => {
       const reason = (token: string) => Effect.map(Effect.flip(Client.completeActivity(Charge, token, "")), reasonOf)
       assert.strictEqual(yield* reason("nonsense"), "Malformed")
       assert.strictEqual(yield* reason(`${token}x`), "Malformed")
-      assert.strictEqual(yield* reason(token.replace(/\d+$/, "2")), "Ended")
+      const [, runId, rest, secret] = /^(.+)(\/1\/1\/)([0-9a-f]{32})$/.exec(token)!
+      assert.strictEqual(yield* reason(`${runId}/1/2/${secret}`), "Ended")
       assert.strictEqual(yield* reason(`x${token}`), "Ended")
+      // Who has seen the run in a log line, and even all but one digit of the secret, has no token.
+      for (const [i, digit] of [...secret!].entries()) {
+        const other = secret!.slice(0, i) + (digit === "0" ? "1" : "0") + secret!.slice(i + 1)
+        assert.strictEqual(yield* reason(`${runId}${rest}${other}`), "Malformed")
+      }
+      assert.strictEqual(yield* reason(`${runId}/1/1`), "Malformed")
       assert.strictEqual(
         reasonOf(yield* Effect.flip(Client.completeActivity(Other, token, undefined))),
         "OtherActivity"
@@ -212,6 +219,69 @@ describe("tokens", () => {
       assert.instanceOf(unfit, WorkflowError.InvalidPayload)
     }).pipe(Effect.provide(Layer.provideMerge(engineWith(Charge, handler), Journal.layerMemory)))
   })
+
+  for (const [name, journal] of journals.all) {
+    it.effect(`are secrets of 128 random bits that nothing else shows, on ${name} (W-60)`, () => {
+      const Charge = charge({ retry: every(1_000) })
+      const { handler, last, tokens } = handingOut()
+      const lines: Array<string> = []
+      const logger = Logger.make(({ cause, message }) => void lines.push(`${String(message)} ${Cause.pretty(cause)}`))
+      return Effect.gen(function*() {
+        yield* watchedOrder
+        yield* TestClock.adjust(0)
+        const first = yield* last
+        yield* Client.failActivity(Charge, first, new Declined({ cents: 1 }))
+        yield* TestClock.adjust(1_000)
+        const second = yield* last
+        const secrets = tokens.map((token) => token.slice(token.lastIndexOf("/") + 1))
+        assert.lengthOf(new Set(secrets), 2)
+        const late = yield* Effect.flip(Client.completeActivity(Charge, first, "late"))
+        const forged = `${second.slice(0, second.lastIndexOf("/"))}/${secrets[0]}`
+        assert.strictEqual(reasonOf(yield* Effect.flip(Client.completeActivity(Charge, forged, ""))), "Malformed")
+        const shown = [
+          JSON.stringify(yield* describeOrder),
+          JSON.stringify(yield* Client.history("order")),
+          String(late),
+          JSON.stringify(late),
+          ...lines
+        ].join()
+        for (const secret of secrets) {
+          assert.match(secret, /^[0-9a-f]{32}$/)
+          assert.notInclude(shown, secret)
+        }
+        assert.include(late.message, "belongs to an attempt that has ended")
+        yield* Client.completeActivity(Charge, second, "approved")
+      }).pipe(
+        Effect.provide(Layer.provideMerge(engineWith(Charge, handler), journal)),
+        Effect.provide(Logger.add(logger)),
+        Logger.withMinimumLogLevel(LogLevel.All)
+      )
+    })
+
+    it.effect(`are the same for an attempt that is made again after a crash, on ${name} (W-60)`, () => {
+      const Charge = charge()
+      const tokens: Array<string> = []
+      const engine = engineWith(Charge, () =>
+        Effect.gen(function*() {
+          tokens.push(yield* Activity.token)
+          assert.strictEqual(yield* Activity.token, tokens.at(-1))
+          // It has handed its token out, and dies with its process before it has said that its end comes from outside.
+          return tokens.length === 1 ? yield* Effect.never : yield* Activity.outside
+        }))
+      return Effect.gen(function*() {
+        yield* Effect.provide(Effect.zipRight(watchedOrder, TestClock.adjust(0)), engine)
+        yield* Effect.gen(function*() {
+          const { exit } = yield* watchedOrder
+          yield* TestClock.adjust(0)
+          assert.lengthOf(tokens, 2)
+          assert.strictEqual(tokens[0], tokens[1])
+          yield* Client.completeActivity(Charge, tokens[0]!, "approved")
+          yield* TestClock.adjust(0)
+          assert.deepStrictEqual(yield* exit, Exit.succeed("approved"))
+        }).pipe(Effect.provide(engine))
+      }).pipe(Effect.provide(journal))
+    })
+  }
 
   it.effect("do not keep a handler from ending its activity itself, retries included (W-16)", () => {
     const Charge = charge({ retry: every(1_000) })

@@ -17,6 +17,7 @@ import {
 } from "holdfast/Workflow"
 import { existsSync, readFileSync } from "node:fs"
 import { InvalidOptions } from "../../src/InvalidOptions.js"
+import { codedStore } from "../../src/Workflow/internal/codec/codedStore.js"
 import * as envelope from "../../src/Workflow/internal/codec/envelope.js"
 import { memoryStore } from "../../src/Workflow/internal/memoryStore.js"
 import * as journals from "./support/journals.js"
@@ -449,6 +450,32 @@ describe("a journal file", () => {
       }).pipe(Effect.provide(engineOn(stories, database(filename, encryption))))
       assert.isFalse(find(needle))
     }), 20_000)
+
+  it.scopedLive("does so also for the secrets of tokens (B-23)", () =>
+    Effect.gen(function*() {
+      const filename = yield* journals.temporaryFile
+      const journal = database(filename, encryption)
+      const Ask = Activity.make("Ask", { success: Schema.String })
+      const token = yield* Deferred.make<string>()
+      yield* Effect.gen(function*() {
+        const run = yield* Client.start(Story, { id: "s", payload: "" })
+        const given = yield* Deferred.await(token)
+        assert.isFalse(bytesOf(filename).includes(given.slice(given.lastIndexOf("/") + 1)))
+        yield* Client.completeActivity(Ask, given, "answered")
+        assert.strictEqual(yield* run.result, "answered")
+      }).pipe(Effect.provide(engineOn(
+        Layer.mergeAll(
+          Story.toLayer(() => Effect.mapError(Ask.execute(), String)),
+          Ask.toLayer(() =>
+            Effect.zipRight(
+              Effect.flatMap(Activity.token, (given) => Deferred.succeed(token, given)),
+              Activity.outside
+            )
+          )
+        ),
+        journal
+      )))
+    }))
 
   it.scopedLive("does so also for why a run is blocked, which tells payloads (B-23)", () =>
     Effect.gen(function*() {
@@ -998,10 +1025,8 @@ describe("a limit of size", () => {
 })
 
 describe("without a codec", () => {
-  it.scoped("writes go straight to the store", () =>
-    Effect.gen(function*() {
-      const store = memoryStore()
-      const journal = yield* Journal.make(store)
-      assert.strictEqual(journal.store.write, store.write)
-    }))
+  it("writes go straight to the store", () => {
+    const store = memoryStore()
+    assert.strictEqual(codedStore(store, Codec.none).write, store.write)
+  })
 })

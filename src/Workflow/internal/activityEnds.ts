@@ -23,18 +23,21 @@ export const activityEnds = (journal: Journal["Type"]): Service => {
     entryOf: (pending: PendingActivity, encoded: A, at: number, random: number) => Entry
   ): Effect.Effect<void, InvalidPayload | AttemptNotPending | JournalError> =>
     Effect.gen(function*() {
-      const refused = (reason: AttemptNotPending["reason"]) => new AttemptNotPending({ reason, activity, token })
+      const refused = (reason: AttemptNotPending["reason"]) => new AttemptNotPending({ reason, activity })
       const value = yield* Either.mapLeft(
         encoded,
         (detail) => new InvalidPayload({ workflow: `activity ${activity}`, detail })
       )
-      const id = tokens.decode(token)
-      if (id === undefined) return yield* refused("Malformed")
+      const parts = tokens.decode(token)
+      if (parts === undefined) return yield* refused("Malformed")
+      const { id } = parts
       const { activities } = yield* journal.store.pending(id.runId)
       const pending = activities.find(({ attempt, scheduled }) =>
         scheduled.command === id.command && attempt === id.attempt
       )
       if (pending === undefined) return yield* refused("Ended")
+      const secret = yield* journal.store.secret(id)
+      if (secret === undefined || !tokens.isSame(secret, parts.secret)) return yield* refused("Malformed")
       if (pending.scheduled.activity !== activity) return yield* refused("OtherActivity")
       const entry = entryOf(pending, value, yield* Clock.currentTimeMillis, yield* Random.next)
       // Only what the owner of a run writes can be stale.

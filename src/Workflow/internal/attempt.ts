@@ -2,6 +2,7 @@
  * One attempt of an activity, seen from the engine: text in, an end out, and a channel between the two.
  */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
 import type { Scheduler } from "effect/Scheduler"
@@ -86,13 +87,13 @@ export interface AttemptChannel {
   readonly beat: (details: string | null) => void
   /** The encoded details of the last heartbeat of any attempt before. */
   readonly details: string | undefined
-  /** Somebody else may end it from now on. */
-  readonly expose: () => void
+  /** The token of the attempt, once the journal has its secret; somebody else may end the attempt from then on. */
+  readonly token: Effect.Effect<string>
   /** The scheduler of its fibers, on that of its handler. */
   readonly scheduler: (base: Scheduler) => Scheduler
 }
 
 /** A handler that runs without an engine, in a test, tells nobody. */
 export class Channel extends Context.Reference<Channel>()("holdfast/Workflow/Activity/Channel", {
-  defaultValue: (): AttemptChannel => ({ beat: () => {}, details: undefined, expose: () => {}, scheduler: identity })
+  defaultValue: (): AttemptChannel => ({ beat: () => {}, details: undefined, token: Effect.never, scheduler: identity })
 }) {}

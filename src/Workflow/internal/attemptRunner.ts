@@ -11,16 +11,18 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as Schedule from "effect/Schedule"
 import type { Scheduler } from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import { reader } from "../../InvalidOptions.js"
-import type { Receipt } from "../Journal.js"
+import type { JournalStore, Receipt } from "../Journal.js"
 import { type ActivityRegistration, type AttemptChannel, type AttemptEnd, keyOfTask, type Task } from "./attempt.js"
 import { DueQueue } from "./dueQueue.js"
 import { Heartbeats } from "./heartbeats.js"
 import { attemptLimit, attemptTimedOut } from "./judge.js"
 import { nameOfRun } from "./ownedRun.js"
 import type { PersistentWrites } from "./persistentWrites.js"
+import * as tokens from "./token.js"
 import { watched, watchedScheduler } from "./watchdog.js"
 
 /** Whoever starts attempts. */
@@ -57,12 +59,14 @@ interface Shared {
   readonly due: DueQueue<(now: number) => void>
   readonly writes: PersistentWrites
   readonly refuse: (payload: string | null) => string | undefined
+  readonly store: JournalStore
   readonly blockingMillis: number
   readonly underWay: Set<AttemptRun>
 }
 
 export const attemptRunner = (options: {
   readonly writes: PersistentWrites
+  readonly store: JournalStore
   /** Why the journal does not take a payload. */
   readonly refuse: (payload: string | null) => string | undefined
   readonly gracePeriod: Duration.Duration
@@ -77,6 +81,7 @@ export const attemptRunner = (options: {
       due: yield* DueQueue.make<(now: number) => void>((run, now) => run(now)),
       writes: options.writes,
       refuse: options.refuse,
+      store: options.store,
       blockingMillis: options.blockingMillis,
       underWay: new Set()
     }
@@ -135,6 +140,8 @@ const admitted = (end: AttemptEnd, refuse: Shared["refuse"]): AttemptEnd => {
   return end._tag === "Completed" ? unfit(`its success is refused: ${refusal}`) : { ...end, payload: null, refusal }
 }
 
+const untilRead = Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("5 seconds"))
+
 /** Details are worth more than the writes that they cost; a deadline is pushed in time. */
 const intervalOf = (heartbeat = Infinity): number => Math.min(1_000, heartbeat / 2)
 
@@ -175,9 +182,19 @@ export class AttemptRun implements AttemptChannel {
     return this.lastDetails
   }
 
-  expose(): void {
+  // Written before it is handed out. A handler that is run again after a crash finds what was handed out before.
+  readonly token: Effect.Effect<string> = Effect.suspend(() => {
     this.exposed = true
-  }
+    const { clock, store, writes } = this.shared
+    const { id } = this.heartbeat(0, undefined)
+    const offer = Effect.async<void>((resume) => {
+      const beat = this.heartbeat(clock.unsafeCurrentTimeMillis(), undefined)
+      writes.commit(id.runId, { ...beat, secret: tokens.makeSecret() }, () => resume(Effect.void))
+    })
+    const agreed = Effect.orDie(Effect.retry(store.secret(id), untilRead))
+    // An attempt that is not pending any more has no secret, and no token ends it.
+    return Effect.map(Effect.zipRight(offer, agreed), (secret) => tokens.encode(id, secret ?? tokens.makeSecret()))
+  })
 
   scheduler(base: Scheduler): Scheduler {
     const { blockingMillis } = this.shared

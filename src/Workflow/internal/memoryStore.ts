@@ -47,8 +47,8 @@ import { deadlineOf, earliest, firstEvents, place, type Position } from "./place
 import { decideStart } from "./startPolicy.js"
 import { restMillis, suspectAfter } from "./suspects.js"
 
-/** An activity, and the worker that has taken its attempt from a queue. */
-type Activity = PendingActivity & { readonly worker: string | undefined }
+/** An activity, the worker that has taken its attempt from a queue, and what only its token tells. */
+type Activity = PendingActivity & { readonly worker: string | undefined; readonly secret: string | undefined }
 
 export interface Stored {
   readonly run: Pick<OwnedRun, "runId" | "workflowId" | "workflow" | "startedAt" | "deadline">
@@ -159,7 +159,8 @@ export const memoryStore = (): JournalStore => {
           startedAt: undefined,
           outside: false,
           beatAt: undefined,
-          details: undefined
+          details: undefined,
+          secret: undefined
         })
         break
       case "AttemptFailed": {
@@ -172,7 +173,8 @@ export const memoryStore = (): JournalStore => {
             worker: undefined,
             startedAt: undefined,
             outside: false,
-            beatAt: undefined
+            beatAt: undefined,
+            secret: undefined
           })
         }
         break
@@ -280,7 +282,7 @@ export const memoryStore = (): JournalStore => {
   }
 
   const beat = (
-    { at, details, id, outside, worker }: Extract<Entry, { readonly _tag: "Heartbeat" }>
+    { at, details, id, outside, secret, worker }: Extract<Entry, { readonly _tag: "Heartbeat" }>
   ): Receipt => {
     const pending = pendingAttempt(id.runId, id.command, id.attempt, worker)
     if (pending === undefined) return { _tag: "NotPending" }
@@ -290,7 +292,8 @@ export const memoryStore = (): JournalStore => {
       beatAt: at,
       startedAt: activity.startedAt ?? (outside === true ? at : undefined),
       outside: activity.outside || outside === true,
-      details: details ?? activity.details
+      details: details ?? activity.details,
+      secret: activity.secret ?? secret
     })
     return { _tag: "Noted" }
   }
@@ -577,6 +580,11 @@ export const memoryStore = (): JournalStore => {
           attempts: counted(attempts)
         }
       }),
+    secret: ({ attempt, command, runId }) =>
+      Effect.sync(() => {
+        const activity = runs.get(runId)?.activities.get(command)
+        return activity?.attempt === attempt ? activity.secret : undefined
+      }),
     owner: (runId) =>
       Effect.sync(() => {
         const stored = runs.get(runId)
@@ -616,7 +624,7 @@ const activitiesOf = ({ activities }: Stored): ReadonlyArray<Activity> =>
 const timersOf = ({ timers }: Stored): ReadonlyArray<PendingTimer> =>
   [...timers.values()].map((timer) => ({ ...timer })).sort((a, b) => a.fireAt - b.fireAt || a.command - b.command)
 
-const publicPart = ({ worker: _, ...activity }: Activity): PendingActivity => ({
+const publicPart = ({ secret: _secret, worker: _worker, ...activity }: Activity): PendingActivity => ({
   ...activity,
   scheduled: copyOf(activity.scheduled)
 })

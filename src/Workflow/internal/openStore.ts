@@ -32,6 +32,7 @@ export const whileOpen = (store: JournalStore, isOpen: () => boolean): JournalSt
     release: guarded(store.release),
     workers: guarded(store.workers),
     backlog: guarded(store.backlog),
+    secret: guarded(store.secret),
     owner: guarded(store.owner),
     version: guarded(() => store.version)()
   }

@@ -92,12 +92,26 @@ export class Changes {
     run: number,
     command: number,
     attempt: number,
-    beat: { readonly at: number; readonly outside: boolean; readonly details: string | undefined }
+    beat: {
+      readonly at: number
+      readonly outside: boolean
+      readonly details: string | undefined
+      readonly secret: string | undefined
+    }
   ): void {
     this.updates.push([
       `UPDATE holdfast_activities SET beat_at = ?, outside = max(outside, ?), started_at = coalesce(started_at, ?),
-         details = coalesce(?, details) WHERE run = ? AND command = ? AND attempt = ?`,
-      [beat.at, beat.outside ? 1 : 0, beat.outside ? beat.at : null, beat.details ?? null, run, command, attempt]
+         details = coalesce(?, details), secret = coalesce(secret, ?) WHERE run = ? AND command = ? AND attempt = ?`,
+      [
+        beat.at,
+        beat.outside ? 1 : 0,
+        beat.outside ? beat.at : null,
+        beat.details ?? null,
+        beat.secret ?? null,
+        run,
+        command,
+        attempt
+      ]
     ])
   }
 
@@ -112,7 +126,7 @@ export class Changes {
       case "AttemptFailed":
         this.updates.push([
           `UPDATE holdfast_activities SET attempt = ?, not_before = ?, worker = NULL, started_at = NULL, outside = 0,
-             beat_at = NULL WHERE run = ? AND command = ?`,
+             beat_at = NULL, secret = NULL WHERE run = ? AND command = ?`,
           [event.attempt + 1, event.retryAt, run, event.target]
         ])
         break

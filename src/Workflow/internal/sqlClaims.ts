@@ -139,6 +139,17 @@ export const pendingIn = Effect.fnUntraced(function*(connection: Connection, run
   }
 })
 
+export const secretOf = (connection: Connection, { attempt, command, runId }: AttemptId) =>
+  Effect.map(
+    execute<{ readonly secret: string | null }>(
+      connection,
+      `SELECT secret FROM holdfast_activities
+       WHERE run = (SELECT id FROM holdfast_runs WHERE run_id = ?) AND command = ? AND attempt = ?`,
+      [runId, command, attempt]
+    ),
+    (rows) => rows[0]?.secret ?? undefined
+  )
+
 interface ActivityRow extends EventRow {
   readonly workflow: string
   readonly workflow_id: string

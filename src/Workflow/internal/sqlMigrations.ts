@@ -63,6 +63,7 @@ const createTables = Effect.gen(function*() {
       outside INTEGER NOT NULL DEFAULT 0,
       beat_at INTEGER,
       details TEXT,
+      secret TEXT,
       PRIMARY KEY (run, command)
     ) WITHOUT ROWID`
   yield* sql`

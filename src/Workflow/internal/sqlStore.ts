@@ -14,7 +14,7 @@ import * as Schedule from "effect/Schedule"
 import type { JournalStore } from "../Journal.js"
 import { JournalError } from "../WorkflowError.js"
 import { SharedClock } from "./sharedClock.js"
-import { claimRuns, pendingIn, releaseAll, takeAttempts, takenBy } from "./sqlClaims.js"
+import { claimRuns, pendingIn, releaseAll, secretOf, takeAttempts, takenBy } from "./sqlClaims.js"
 import { count, list } from "./sqlList.js"
 import { migrate } from "./sqlMigrations.js"
 import { eventOf, type EventRow } from "./sqlRow.js"
@@ -137,6 +137,8 @@ export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Ef
 
     backlog: (now) =>
       withConnection((connection) => backlog(connection, now)).pipe(failing("Read", "what waits for a worker")),
+
+    secret: (id) => withConnection((connection) => secretOf(connection, id)).pipe(failing("Read", `run ${id.runId}`)),
 
     owner: (runId) =>
       withConnection((connection) => ownerOf(connection, runId)).pipe(failing("Read", `who owns run ${runId}`)),

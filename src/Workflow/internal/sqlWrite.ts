@@ -409,11 +409,11 @@ class Transaction {
     return { _tag: "Posted", runId, news }
   }
 
-  private beat({ at, details, id, outside = false, worker }: Of<"Heartbeat">): Receipt {
+  private beat({ at, details, id, outside = false, secret, worker }: Of<"Heartbeat">): Receipt {
     const found = this.pendingAttempt(id.runId, id.command, id.attempt, worker)
     if (found === undefined) return { _tag: "NotPending" }
     const [run, pending] = found
-    this.changes.beat(run.id, id.command, id.attempt, { at, outside, details })
+    this.changes.beat(run.id, id.command, id.attempt, { at, outside, details, secret })
     if (outside) this.note(run, id.command, { ...pending, started: true })
     return { _tag: "Noted" }
   }

@@ -72,7 +72,7 @@ export const worker = (
     // An activity that blocks the process for as long as the lease keeps it from being renewed.
     const blockingMillis = hangAfter === Infinity ? Infinity : leased ? lease : hangAfter
     if (hangAfter < Infinity) yield* watchdog.start(Math.min(hangAfter, blockingMillis))
-    const runner = yield* attemptRunner({ writes, refuse: journal.refuse, gracePeriod, blockingMillis })
+    const runner = yield* attemptRunner({ writes, store, refuse: journal.refuse, gracePeriod, blockingMillis })
     const runs = yield* makeRuns({ ...settings, journal, workerId, programs, runner, writes })
     const queues = yield* makeQueues({ workerId, store, writes, runner, concurrency })
 

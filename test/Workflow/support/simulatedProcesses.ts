@@ -106,6 +106,7 @@ export const makeProcess = (world: World): Process => {
     workers: (now) => over(store.workers(now)),
     backlog: (now) => over(store.backlog(now)),
     owner: (runId) => over(store.owner(runId)),
+    secret: (id) => over(store.secret(id)),
     version: over(Effect.flatMap(Random.next, (random) =>
       Effect.sync(() => {
         if (random < 0.7) toldVersion = world.writes - ownWrites

@@ -104,6 +104,29 @@ export const attempts = theme(
         ])
       })
   ),
+  behaviour(
+    "a secret is kept for as long as its attempt is pending, and the first one stays",
+    ({ receipt, store, write }) =>
+      Effect.gen(function*() {
+        const secret = (command: number, attempt = 1) => store.secret({ runId: "r", command, attempt })
+        yield* same("of no run", yield* secret(1), undefined)
+        yield* write(start("r"), append("r", [turn(1), queued(1), scheduled(2)]))
+        yield* same("before there is one", yield* secret(1), undefined)
+        yield* write(beat("r", 1, { secret: "one" }))
+        yield* write(beat("r", 1, { secret: "two" }), beat("r", 1))
+        yield* same("the first", yield* secret(1), "one")
+        yield* same("of another activity", yield* secret(2), undefined)
+        yield* same("of another attempt", yield* secret(1, 2), undefined)
+        yield* write(report("r", attemptFailed(1, 1), { attempt: 1 }))
+        yield* same("of an attempt that is over", yield* secret(1), undefined)
+        yield* same("of the next attempt", yield* secret(1, 2), undefined)
+        yield* same("too late", yield* receipt(beat("r", 1, { secret: "three" })), { _tag: "NotPending" })
+        yield* write(beat("r", 1, { attempt: 2, secret: "four" }))
+        yield* same("its own", yield* secret(1, 2), "four")
+        yield* write(report("r", completed(1), { attempt: 2 }))
+        yield* same("of an activity that has ended", yield* secret(1, 2), undefined)
+      })
+  ),
   behaviour("a failed attempt is followed by the next one, not before its time", (subject) =>
     Effect.gen(function*() {
       const { claim, kinds, tags, write } = subject

@@ -89,6 +89,11 @@ export const codedStore = (store: JournalStore, codec: Codec): JournalStore => {
     release: store.release,
     workers: store.workers,
     backlog: store.backlog,
+    secret: (id) =>
+      Effect.map(
+        read(Effect.map(store.secret(id), (secret) => ({ secret })), `run ${id.runId}`),
+        ({ secret }) => secret
+      ),
     owner: store.owner,
     version: store.version
   }
@@ -251,11 +256,11 @@ const opened = <A>(
 const isRecord = (thing: unknown): thing is Record<string, unknown> =>
   typeof thing === "object" && thing !== null && !Array.isArray(thing)
 
-/** A text outside of events: payloads, and why a run is blocked. */
+/** A text outside of events: payloads, secrets, and why a run is blocked. */
 const kindOf = (thing: Readonly<Record<string, unknown>>, key: string): Value["kind"] | undefined =>
   key === "payload" || key === "details"
     ? "json"
-    : key === "blocked" || (key === "reason" && thing["_tag"] === "Block")
+    : key === "blocked" || key === "secret" || (key === "reason" && thing["_tag"] === "Block")
     ? "text"
     : undefined
 
