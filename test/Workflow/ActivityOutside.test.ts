@@ -123,6 +123,27 @@ for (const [journal, layer] of journals.all) {
         )))
       })
 
+      it.effect("is out of time though no engine is there to say so, by any of its limits (W-60, D5.9)", () =>
+        Effect.gen(function*() {
+          for (const limit of ["startToClose", "scheduleToClose", "heartbeat"] as const) {
+            const Charge = charge({ queue, [limit]: "1 hour" })
+            const { handler, last } = handingOut()
+            const engine = engineWith(Charge, handler, served)
+            yield* Effect.gen(function*() {
+              yield* Effect.provide(Effect.zipRight(watchedOrder, TestClock.adjust(0)), engine)
+              const token = yield* last
+              yield* TestClock.adjust("61 minutes")
+              const late = Client.completeActivity(Charge, token, "late")
+              assert.strictEqual(reasonOf(yield* Effect.flip(Effect.provide(late, Client.layer))), "Ended")
+              yield* Effect.gen(function*() {
+                const { exit } = yield* watchedOrder
+                yield* TestClock.adjust(0)
+                assert.deepStrictEqual(timedOut(yield* exit), { reason: "TimedOut", timeout: limit, attempts: 1 })
+              }).pipe(Effect.provide(engine))
+            }).pipe(Effect.provide(Layer.fresh(layer)))
+          }
+        }))
+
       it.effect("survives a change of workers, with its token, its start and its limits (W-60, G8)", () => {
         const Charge = charge({ queue, startToClose: "2 hours" })
         const { handler, last, tokens } = handingOut()

@@ -9,10 +9,16 @@ import type { Client } from "../Client.js"
 import type { Entry, Journal, PendingActivity } from "../Journal.js"
 import { AttemptNotPending, InvalidPayload, type JournalError } from "../WorkflowError.js"
 import { taskOf } from "./attempt.js"
-import { judge } from "./judge.js"
+import { attemptLimit, closeBy, judge } from "./judge.js"
 import * as tokens from "./token.js"
 
 type Service = Pick<Client["Type"], "completeActivity" | "failActivity" | "heartbeatActivity">
+
+/** When an attempt is out of time, as far as the journal knows. */
+const limitOf = ({ beatAt = 0, scheduled, startedAt }: PendingActivity): number =>
+  startedAt === undefined
+    ? closeBy(scheduled)
+    : Math.min(closeBy(scheduled), attemptLimit(scheduled, startedAt, Math.max(startedAt, beatAt)).at)
 
 export const activityEnds = (journal: Journal["Type"]): Service => {
   /** Writes what `entryOf` makes of the pending attempt, unless it is not pending any more. */
@@ -39,7 +45,10 @@ export const activityEnds = (journal: Journal["Type"]): Service => {
       const secret = yield* journal.store.secret(id)
       if (secret === undefined || !tokens.isSame(secret, parts.secret)) return yield* refused("Malformed")
       if (pending.scheduled.activity !== activity) return yield* refused("OtherActivity")
-      const entry = entryOf(pending, value, yield* Clock.currentTimeMillis, yield* Random.next)
+      const at = yield* Clock.currentTimeMillis
+      // It is out of time, though nobody has been there to say so.
+      if (at > limitOf(pending)) return yield* refused("Ended")
+      const entry = entryOf(pending, value, at, yield* Random.next)
       // Only what the owner of a run writes can be stale.
       const receipt = yield* Effect.catchTag(journal.commit(entry), "StaleOwner", Effect.die)
       if (receipt._tag === "NotPending") return yield* refused("Ended")
