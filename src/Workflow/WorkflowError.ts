@@ -10,7 +10,9 @@ import { AttemptFailure, Status } from "./Event.js"
  * The journal could not do what was asked. Nothing was written.
  *
  * - `Open`: the database could not be opened or migrated.
- * - `Write`, `Read`: a statement or the commit failed (disk full, a lock held too long, a lost connection).
+ * - `Locked`: another process has held the lock of the database for too long.
+ * - `Version`: a newer version of this package has written what was to be read, or the whole journal.
+ * - `Write`, `Read`: a statement or the commit failed (disk full, a lost connection).
  * - `Corrupt`: what was read is not what a journal holds.
  * - `Codec`: what was read cannot be decoded by the journal's codec. Nothing is lost: who needs it waits or asks again.
  *
@@ -18,21 +20,23 @@ import { AttemptFailure, Status } from "./Event.js"
  * @category errors
  */
 export class JournalError extends Schema.TaggedError<JournalError>("holdfast/Workflow/JournalError")("JournalError", {
-  reason: Schema.Literal("Open", "Write", "Read", "Corrupt", "Codec"),
+  reason: Schema.Literal("Open", "Locked", "Version", "Write", "Read", "Corrupt", "Codec"),
   detail: Schema.String,
   cause: Schema.optional(Schema.Defect)
 }) {
   override get message(): string {
-    return `the journal could not ${verbs[this.reason]}: ${this.detail}`
+    return `the journal ${problems[this.reason]}: ${this.detail}`
   }
 }
 
-const verbs = {
-  Open: "be opened",
-  Write: "be written",
-  Read: "be read",
-  Corrupt: "be understood",
-  Codec: "be decoded"
+const problems = {
+  Open: "could not be opened",
+  Locked: "is locked by another process",
+  Version: "is of a newer version",
+  Write: "could not be written",
+  Read: "could not be read",
+  Corrupt: "could not be understood",
+  Codec: "could not be decoded"
 } as const
 
 /**

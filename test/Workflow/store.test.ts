@@ -195,7 +195,9 @@ describe("what a SQLite journal asks its database", () => {
         }).pipe(Effect.provide(journal))
 
         const sql = yield* SqlClient.SqlClient
-        const statements = [...seen].filter(([text]) => !/^(?:BEGIN|COMMIT|ROLLBACK|PRAGMA)/.test(text))
+        // What opens a journal is asked once.
+        const once = /^\s*(?:BEGIN|COMMIT|ROLLBACK|PRAGMA|CREATE)|holdfast_migrations/
+        const statements = [...seen].filter(([text]) => !once.test(text))
         assert.isAbove(statements.length, 100)
         const slow: Array<readonly [text: string, plan: string]> = []
         for (const [text, values] of statements) {

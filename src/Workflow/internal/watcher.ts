@@ -7,13 +7,15 @@
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import { type Closing, type Event, isClosing } from "../Event.js"
 import type { Dropped, Entry, JournalStore, LocalWorker, News, Receipt } from "../Journal.js"
 import type { JournalError } from "../WorkflowError.js"
+import { withoutEnd } from "./lockWait.js"
 import { SharedClock } from "./sharedClock.js"
 
 export interface Watcher {
@@ -26,11 +28,10 @@ export interface Watcher {
 
 export const watcher = (
   store: JournalStore,
-  pollInterval: Duration.DurationInput
+  interval: Duration.Duration
 ): Effect.Effect<Watcher, never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* SharedClock
-    const interval = Duration.decode(pollInterval)
     const workers = new Set<LocalWorker>()
     const waiters = new Map<string, Set<(closed: Closing) => void>>()
     const cares = yield* Effect.makeLatch(false)
@@ -94,15 +95,17 @@ export const watcher = (
       // Only now: what failed is looked at again.
       seen = version
     }).pipe(
+      withoutEnd,
       Effect.tapError((error) =>
         Effect.logWarning("holdfast: looking for other processes' writes failed", Cause.fail(error))
       ),
       Effect.ignore
     )
 
-    const first = yield* Effect.option(store.version)
-    if (first._tag === "Some" && first.value !== undefined) {
-      seen = first.value
+    const first = yield* Effect.either(store.version)
+    // One that cannot be looked at now may well be shared.
+    if (Either.isLeft(first) || first.right !== undefined) {
+      seen = Either.getOrUndefined(first)
       yield* cares.await.pipe(
         Effect.zipRight(clock.sleep(interval)),
         Effect.zipRight(poll),
