@@ -20,7 +20,8 @@ export interface LeaseTimes {
 const longestPause = 500
 
 export const leaseTimes = (clock: Clock, leaseMillis: number): LeaseTimes => {
-  const pause = Math.min(leaseMillis / 3, longestPause)
+  // Whole milliseconds, as clocks count them: of anything less a sleep may end too early by nothing, again and again.
+  const pause = Math.ceil(Math.min(leaseMillis / 3, longestPause))
   let renewedAt = clock.unsafeCurrentTimeMillis()
   let takesFrom = -Infinity
 

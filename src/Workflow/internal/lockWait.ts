@@ -35,9 +35,9 @@ export const lockedError = (what: string, waitedMillis: number, database: string
 
 const backoff = Backoff.exponential("2 millis", { cap: "100 millis", jitter: "equal" })
 
-/** The pause after an attempt, in milliseconds; `retry` counts from 0. */
+/** The pause after an attempt, in whole milliseconds, as clocks count them; `retry` counts from 0. */
 export const pauseAfter = (retry: number): Effect.Effect<number> =>
-  Effect.map(Random.next, (random) => Duration.toMillis(Backoff.delay(backoff, { retry, random })))
+  Effect.map(Random.next, (random) => Math.ceil(Duration.toMillis(Backoff.delay(backoff, { retry, random }))))
 
 /** One attempt, which fails at once when it meets a lock. `since` is when its caller has begun to wait. */
 export const attemptOnce = <A, E, R>(effect: Effect.Effect<A, E, R>, since: number): Effect.Effect<A, E, R> =>
