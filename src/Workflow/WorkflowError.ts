@@ -44,14 +44,15 @@ const problems = {
  *
  * - `UnknownCodec`, `UnknownKey`: it was written by a codec, or with a key, that the journal was not given.
  * - `Tampered`: it was changed, or written with another key of the same id, or under another context.
- * - `Malformed`: it is cut short or damaged, or written by a newer version of this package.
+ * - `Version`: a newer version of this package has written it.
+ * - `Malformed`: it is cut short or damaged.
  * - `Failed`: the codec itself says so, or died. It is tried again.
  *
  * @since 0.1.0
  * @category errors
  */
 export class CodecError extends Schema.TaggedError<CodecError>("holdfast/Workflow/CodecError")("CodecError", {
-  reason: Schema.Literal("UnknownCodec", "UnknownKey", "Tampered", "Malformed", "Failed"),
+  reason: Schema.Literal("UnknownCodec", "UnknownKey", "Tampered", "Version", "Malformed", "Failed"),
   detail: Schema.String,
   cause: Schema.optional(Schema.Defect)
 }) {
@@ -61,10 +62,12 @@ export class CodecError extends Schema.TaggedError<CodecError>("holdfast/Workflo
 }
 
 const remedies = {
-  UnknownCodec: "give the journal that codec too (`Codec.readOnly` lets it read only), and what waits goes on",
+  UnknownCodec:
+    "give the journal that codec too (`Codec.readOnly` lets it read only), or run the version that has it, and what waits goes on",
   UnknownKey: "add that key to the `keys` of `Codec.encryption`, and what waits goes on",
   Tampered: "give the key that belongs to this id, or restore the value from a backup, and what waits goes on",
-  Malformed: "restore the value from a backup, or run the version that wrote it, and what waits goes on",
+  Version: "run the version that wrote it, or a later one, and what waits goes on",
+  Malformed: "restore the value from a backup, and what waits goes on",
   Failed: "it is tried again"
 } as const
 

@@ -129,6 +129,6 @@ export const isMigrated = Effect.fnUntraced(function*(connection: Connection, da
   return yield* new JournalError({
     reason: "Version",
     detail:
-      `the tables of ${database} have version ${version}, and this version of holdfast knows them up to ${newest}; nothing was changed: run the version of holdfast that has migrated them, or a later one`
+      `the tables of ${database} have version ${version}, and this version of holdfast knows them up to ${newest}; nothing was changed: run the version that has migrated them, or a later one`
   })
 })
