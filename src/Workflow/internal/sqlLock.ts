@@ -7,6 +7,7 @@
  */
 import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -68,7 +69,7 @@ export const databaseLock = (database: string, lockTimeout: number): Effect.Effe
           warned = true
           return Effect.logWarning(
             `holdfast: ${what} waits for ${database}, which another process has locked since ${
-              new Date(since).toISOString()
+              DateTime.formatIso(DateTime.unsafeMake(since))
             }; it goes on by itself once that one has ended its transaction (a backup, VACUUM, an open shell)`
           )
         })
