@@ -408,6 +408,9 @@ export type RunPosition = Pick<RunRecord, "startedAt" | "workflowId" | "runId">
  *
  * A run that has closed meanwhile gets nothing of all this.
  *
+ * A method that finds the store locked by another process fails soon with a `JournalError` of the reason `Locked`, or waits
+ * without blocking. Writes, claims and heartbeats that fail so are made again.
+ *
  * @since 0.1.0
  * @category models
  */

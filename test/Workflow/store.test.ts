@@ -152,6 +152,14 @@ describe("a SQLite journal whose commit fails", () => {
 })
 
 describe("a SQLite journal that cannot be opened", () => {
+  it.effect("for options that can never work dies with InvalidOptions", () =>
+    Effect.gen(function*() {
+      for (const options of [{ lockTimeout: -1 }, { pollInterval: 0 }]) {
+        const exit = yield* Effect.exit(Effect.scoped(Layer.build(Journal.layerSql(options))))
+        assert.match(String(exit), /Journal\.layerSql: option "(?:lockTimeout|pollInterval)" must be/)
+      }
+    }).pipe(Effect.provide(Layer.unwrapScoped(Effect.map(journals.temporaryFile, journals.database)))))
+
   it.effect("says so to whoever builds it (T55, G7)", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
