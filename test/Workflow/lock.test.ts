@@ -203,7 +203,7 @@ describe("a database that another process has locked", () => {
   it.scopedLive("fails the opening of a journal, typed, when it lasts too long", () =>
     Effect.gen(function*() {
       const file = yield* journalFile({ disableWAL: true })
-      const _unlock = yield* locked(file)
+      yield* Effect.asVoid(locked(file))
       const error = yield* Effect.flip(Layer.build(
         Layer.provide(
           Journal.layerSql({ lockTimeout: "200 millis" }),
@@ -219,7 +219,7 @@ describe("a database that another process has locked", () => {
       const file = yield* journalFile()
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(engine(file, [], { lockTimeout: "500 millis" }), scope)
-      const _unlock = yield* locked(file)
+      yield* Effect.asVoid(locked(file))
       yield* Effect.fork(Effect.provide(start("s"), context))
       yield* Effect.sleep("300 millis")
       yield* Scope.close(scope, Exit.void)

@@ -1,6 +1,6 @@
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Either, Layer, Option } from "effect"
+import { Cause, Context, Effect, Either, Layer, Option } from "effect"
 import * as JournalConformance from "holdfast/Testing/JournalConformance"
 import { type Event, Journal } from "holdfast/Workflow"
 import * as journals from "./support/journals.js"
@@ -155,8 +155,8 @@ describe("a SQLite journal that cannot be opened", () => {
   it.effect("for options that can never work dies with InvalidOptions", () =>
     Effect.gen(function*() {
       for (const options of [{ lockTimeout: -1 }, { pollInterval: 0 }]) {
-        const exit = yield* Effect.exit(Effect.scoped(Layer.build(Journal.layerSql(options))))
-        assert.match(String(exit), /Journal\.layerSql: option "(?:lockTimeout|pollInterval)" must be/)
+        const cause = yield* Effect.flip(Effect.sandbox(Effect.scoped(Layer.build(Journal.layerSql(options)))))
+        assert.match(Cause.pretty(cause), /Journal\.layerSql: option "(?:lockTimeout|pollInterval)" must be/)
       }
     }).pipe(Effect.provide(Layer.unwrapScoped(Effect.map(journals.temporaryFile, journals.database)))))
 
