@@ -48,7 +48,8 @@ export type History = typeof History.Type
  * This is not the history of a run.
  *
  * - `Json`: it is no JSON.
- * - `Format`: it has another shape, or another version of the format.
+ * - `Format`: it has another shape.
+ * - `Version`: it has a later version of the format.
  * - `Empty`: it has no events.
  * - `UnknownEvent`: it holds an event of a kind that this version does not know.
  * - `Numbers`: its events are not numbered from 1 without gaps.
@@ -60,12 +61,15 @@ export type History = typeof History.Type
  */
 export class InvalidHistory
   extends Schema.TaggedError<InvalidHistory>("holdfast/Workflow/InvalidHistory")("InvalidHistory", {
-    reason: Schema.Literal("Json", "Format", "Empty", "UnknownEvent", "Numbers", "NotStarted", "Ended"),
+    reason: Schema.Literal("Json", "Format", "Version", "Empty", "UnknownEvent", "Numbers", "NotStarted", "Ended"),
     detail: Schema.String
   })
 {
   override get message(): string {
-    return `this is not the history of a run (${this.reason}): ${this.detail}; export it again with History.write`
+    const isNewer = this.reason === "Version" || this.reason === "UnknownEvent"
+    return isNewer
+      ? `this history is of a newer version (${this.reason}): ${this.detail}; replay it with the version of holdfast that has exported it, or a later one`
+      : `this is not the history of a run (${this.reason}): ${this.detail}; export it again with History.write`
   }
 }
 

@@ -15,12 +15,13 @@
  */
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import { reader } from "../InvalidOptions.js"
 import { Codec } from "./Codec.js"
 import type {
   ActivityScheduled,
@@ -446,6 +447,9 @@ export type RunPosition = Pick<RunRecord, "startedAt" | "workflowId" | "runId">
  *
  * A run that has closed meanwhile gets nothing of all this.
  *
+ * A method that finds the store locked by another process fails soon with a `JournalError` of the reason `Locked`, or waits
+ * without blocking. Writes, claims and heartbeats that fail so are made again.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -601,11 +605,18 @@ export interface Options {
    * How often to look whether another process has written, where the store can be shared by processes. Default 200 ms.
    */
   readonly pollInterval?: Duration.DurationInput | undefined
+  /**
+   * How long what a client asks for, and the opening and closing of the journal, wait for a database that another process
+   * has locked, before they fail with a `JournalError` of the reason `Locked`. It goes by real time. An engine that runs
+   * waits for as long as it takes. Default 30 seconds.
+   */
+  readonly lockTimeout?: Duration.DurationInput | undefined
 }
 
 /**
  * A journal on a store, with the codec of the context; see `Codec`. When its scope closes, what has been handed to it is
- * written; whoever waits for a run to close then, or asks anything later, gets a `JournalError` with the reason `Closed`.
+ * written; whoever waits for a run to close then, or asks anything later, gets a `JournalError` with the reason `Closed`. Dies
+ * with `InvalidOptions` when an option can never work.
  *
  * @since 0.1.0
  * @category constructors
@@ -615,11 +626,18 @@ export const make = (
   options?: Options
 ): Effect.Effect<Context.Tag.Service<Journal>, never, Scope.Scope> =>
   Effect.gen(function*() {
+    const { lockTimeout, pollInterval } = read("Journal.make", options)
     const codec = yield* Codec
     const store = codedStore(plain, codec)
     const refuse = (payload: string | null) => payload === null ? undefined : codec.refuse(payload)
-    const watch = yield* watcher(store, options?.pollInterval ?? "200 millis")
-    const { isOpen, ...writer } = yield* groupCommit(store, watch.onWritten, watch.onNews, watch.localWorkerFor)
+    const watch = yield* watcher(store, pollInterval)
+    const { isOpen, ...writer } = yield* groupCommit(
+      store,
+      watch.onWritten,
+      watch.onNews,
+      watch.localWorkerFor,
+      lockTimeout
+    )
     return {
       store: whileOpen(store, isOpen),
       refuse,
@@ -640,7 +658,14 @@ export const layerMemory: Layer.Layer<Journal> = Layer.scoped(Journal, Effect.su
 /**
  * A journal in a SQL database, given as a `SqlClient`. It creates and migrates its own tables, all named `holdfast_*`.
  *
- * On SQLite it sets `synchronous = FULL`: what was acknowledged survives a power cut.
+ * On SQLite it sets `synchronous = FULL`: what was acknowledged survives a power cut. And it sets `busy_timeout` to a few
+ * milliseconds: while SQLite waits for a lock, nothing else runs in the process, so a lock of another process is waited for
+ * outside of it. Statements of your own on the same client then fail soon with `SQLITE_BUSY` where they would have stopped
+ * the process; give them a client of their own if they should not.
+ *
+ * The client itself waits up to five seconds, and dies, where it cannot switch the file to WAL mode as it opens it: when
+ * the file is not in that mode yet and locked, or locked by a process with `locking_mode = EXCLUSIVE`. A file stays in the
+ * mode that it is in, so for one that is in WAL mode already `disableWAL: true` leaves that out and changes nothing else.
  *
  * @example
  * ```ts
@@ -655,4 +680,17 @@ export const layerMemory: Layer.Layer<Journal> = Layer.scoped(Journal, Effect.su
  * @category layers
  */
 export const layerSql = (options?: Options): Layer.Layer<Journal, JournalError, SqlClient> =>
-  Layer.scoped(Journal, Effect.flatMap(sqlStore, (store) => make(store, options)))
+  Layer.scoped(
+    Journal,
+    Effect.suspend(() =>
+      Effect.flatMap(sqlStore(read("Journal.layerSql", options).lockTimeout), (store) => make(store, options))
+    )
+  )
+
+const read = (module: string, options: Options | undefined) => {
+  const { positiveDuration, duration } = reader(module)
+  return {
+    pollInterval: Duration.millis(positiveDuration("pollInterval", options?.pollInterval ?? "200 millis")),
+    lockTimeout: duration("lockTimeout", options?.lockTimeout ?? "30 seconds")
+  }
+}

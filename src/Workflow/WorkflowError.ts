@@ -10,7 +10,9 @@ import { AttemptFailure, Status } from "./Event.js"
  * The journal could not do what was asked. Nothing was written.
  *
  * - `Open`: the database could not be opened or migrated.
- * - `Write`, `Read`: a statement or the commit failed (disk full, a lock held too long, a lost connection).
+ * - `Locked`: another process has held the lock of the database for too long.
+ * - `Version`: a newer version of this package has written what was to be read, or the whole journal.
+ * - `Write`, `Read`: a statement or the commit failed (disk full, a lost connection).
  * - `Corrupt`: what was read is not what a journal holds.
  * - `Codec`: what was read cannot be decoded by the journal's codec. Nothing is lost: who needs it waits or asks again.
  * - `Closed`: the scope of the journal is over, before or while it was asked.
@@ -19,22 +21,24 @@ import { AttemptFailure, Status } from "./Event.js"
  * @category errors
  */
 export class JournalError extends Schema.TaggedError<JournalError>("holdfast/Workflow/JournalError")("JournalError", {
-  reason: Schema.Literal("Open", "Write", "Read", "Corrupt", "Codec", "Closed"),
+  reason: Schema.Literal("Open", "Locked", "Version", "Write", "Read", "Corrupt", "Codec", "Closed"),
   detail: Schema.String,
   cause: Schema.optional(Schema.Defect)
 }) {
   override get message(): string {
-    return `the journal could not ${verbs[this.reason]}: ${this.detail}`
+    return `the journal ${problems[this.reason]}: ${this.detail}`
   }
 }
 
-const verbs = {
-  Open: "be opened",
-  Write: "be written",
-  Read: "be read",
-  Corrupt: "be understood",
-  Codec: "be decoded",
-  Closed: "be used"
+const problems = {
+  Open: "could not be opened",
+  Locked: "is locked by another process",
+  Version: "is of a newer version",
+  Write: "could not be written",
+  Read: "could not be read",
+  Corrupt: "could not be understood",
+  Codec: "could not be decoded",
+  Closed: "has closed"
 } as const
 
 /**
@@ -42,14 +46,15 @@ const verbs = {
  *
  * - `UnknownCodec`, `UnknownKey`: it was written by a codec, or with a key, that the journal was not given.
  * - `Tampered`: it was changed, or written with another key of the same id, or under another context.
- * - `Malformed`: it is cut short or damaged, or written by a newer version of this package.
+ * - `Version`: a newer version of this package has written it.
+ * - `Malformed`: it is cut short or damaged.
  * - `Failed`: the codec itself says so, or died. It is tried again.
  *
  * @since 0.1.0
  * @category errors
  */
 export class CodecError extends Schema.TaggedError<CodecError>("holdfast/Workflow/CodecError")("CodecError", {
-  reason: Schema.Literal("UnknownCodec", "UnknownKey", "Tampered", "Malformed", "Failed"),
+  reason: Schema.Literal("UnknownCodec", "UnknownKey", "Tampered", "Version", "Malformed", "Failed"),
   detail: Schema.String,
   cause: Schema.optional(Schema.Defect)
 }) {
@@ -59,10 +64,12 @@ export class CodecError extends Schema.TaggedError<CodecError>("holdfast/Workflo
 }
 
 const remedies = {
-  UnknownCodec: "give the journal that codec too (`Codec.readOnly` lets it read only), and what waits goes on",
+  UnknownCodec:
+    "give the journal that codec too (`Codec.readOnly` lets it read only), or run the version that has it, and what waits goes on",
   UnknownKey: "add that key to the `keys` of `Codec.encryption`, and what waits goes on",
   Tampered: "give the key that belongs to this id, or restore the value from a backup, and what waits goes on",
-  Malformed: "restore the value from a backup, or run the version that wrote it, and what waits goes on",
+  Version: "run the version that wrote it, or a later one, and what waits goes on",
+  Malformed: "restore the value from a backup, and what waits goes on",
   Failed: "it is tried again"
 } as const
 

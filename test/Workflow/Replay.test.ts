@@ -618,6 +618,7 @@ describe("a history as text", () => {
       const problems = [
         yield* Effect.flip(History.fromJson("{")),
         yield* bad((history) => history.format = 2),
+        yield* bad((history) => Object.assign(history, { format: "one" })),
         yield* bad((history) => history.events = []),
         yield* bad((history) => history.events[3]!["_tag"] = "MoonRose"),
         yield* bad((history) => delete history.events[3]!["target"]),
@@ -628,6 +629,7 @@ describe("a history as text", () => {
       ]
       assert.deepStrictEqual(problems.map(({ reason }) => reason), [
         "Json",
+        "Version",
         "Format",
         "Empty",
         "UnknownEvent",
@@ -637,8 +639,12 @@ describe("a history as text", () => {
         "NotStarted",
         "Ended"
       ])
-      assert.include(problems[3]!.message, "event 4 is a MoonRose")
-      assert.include(problems[5]!.message, "event 4 has the number 5")
+      assert.match(
+        problems[1]!.message,
+        /format is 2, and this version of holdfast reads 1; replay it with the version/
+      )
+      assert.match(problems[4]!.message, /event 4 is a MoonRose, .*; replay it with the version/)
+      assert.match(problems[6]!.message, /event 4 has the number 5; export it again/)
     }))
 
   it.effect("made by hand is refused by the replay as well (D7.7)", () =>

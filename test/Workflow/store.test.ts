@@ -1,6 +1,6 @@
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Either, Layer, Option } from "effect"
+import { Cause, Context, Effect, Either, Layer, Option } from "effect"
 import * as JournalConformance from "holdfast/Testing/JournalConformance"
 import { type Event, Journal } from "holdfast/Workflow"
 import * as journals from "./support/journals.js"
@@ -110,6 +110,40 @@ describe("a SQLite journal whose commit fails", () => {
       }
     })))
 
+  it.effect("what only a newer version can read is said to be that, and keeps no other run from being claimed", () =>
+    sqliteOnly(Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const { store } = yield* Journal.Journal
+      yield* store.write([start("r", { worker: "a" }), start("s", { worker: "a" })])
+      for (const run of ["r", "s"]) yield* store.write([append(run, [turn(1), scheduled(1)])])
+      const [row] = yield* sql<{ readonly body: string }>`SELECT body FROM holdfast_events WHERE seq = 3 AND run = 1`
+      const retry = { retries: 1, backoff: { _tag: "Chaotic" }, nonRetryable: [], maxElapsedMillis: null }
+      yield* sql`UPDATE holdfast_events SET body = ${
+        JSON.stringify({ ...JSON.parse(row!.body), retry })
+      } WHERE seq = 3 AND run = 1`
+      const error = yield* Effect.flip(store.history("r"))
+      assert.strictEqual(error.reason, "Version")
+      assert.match(error.message, /event 3 .*Chaotic.*run the version/)
+      yield* store.release("a")
+      const claimed = yield* store.claim({ worker: "b", workflows: ["W"], now: at, leaseUntil: at + 1, suspects: 1 })
+      assert.deepStrictEqual(claimed.runs.map(({ runId }) => runId), ["r", "s"])
+      assert.deepStrictEqual(claimed.activities.map(({ runId }) => runId), ["s"])
+      assert.deepStrictEqual(claimed.unread, ["r"])
+    })))
+
+  it.effect("leaves out of a queue what only a newer version can read", () =>
+    sqliteOnly(Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const { store } = yield* Journal.Journal
+      yield* store.write([start("r", { worker: "a" })])
+      const queued = (command: number) => ({ ...scheduled(command), queue: "q" }) as Event.Unplaced
+      yield* store.write([append("r", [turn(1), queued(1), queued(2)])])
+      yield* sql`UPDATE holdfast_events SET kind = 'ActivityDreamt' WHERE seq = 3`
+      const options = { worker: "b", queue: "q", activities: ["A"], limit: 10, now: at }
+      const { attempts } = yield* store.takeAttempts(options)
+      assert.deepStrictEqual(attempts.map((attempt) => attempt.scheduled.command), [2])
+    })))
+
   it.effect("commits with synchronous = FULL", () =>
     sqliteOnly(Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
@@ -118,6 +152,14 @@ describe("a SQLite journal whose commit fails", () => {
 })
 
 describe("a SQLite journal that cannot be opened", () => {
+  it.effect("for options that can never work dies with InvalidOptions", () =>
+    Effect.gen(function*() {
+      for (const options of [{ lockTimeout: -1 }, { pollInterval: 0 }]) {
+        const cause = yield* Effect.flip(Effect.sandbox(Effect.scoped(Layer.build(Journal.layerSql(options)))))
+        assert.match(Cause.pretty(cause), /Journal\.layerSql: option "(?:lockTimeout|pollInterval)" must be/)
+      }
+    }).pipe(Effect.provide(Layer.unwrapScoped(Effect.map(journals.temporaryFile, journals.database)))))
+
   it.effect("says so to whoever builds it (T55, G7)", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
@@ -128,6 +170,24 @@ describe("a SQLite journal that cannot be opened", () => {
       Effect.scoped,
       Effect.provide(Layer.unwrapScoped(Effect.map(journals.temporaryFile, journals.database)))
     ))
+
+  it.effect("since a newer version has migrated it says so with both versions, and writes nothing (T55, G7)", () =>
+    Effect.gen(function*() {
+      const file = yield* journals.temporaryFile
+      const open = Layer.build(Layer.provide(Journal.layerSql(), journals.database(file)))
+      yield* Effect.scoped(open)
+      const sql = Context.get(yield* Layer.build(journals.database(file)), SqlClient.SqlClient)
+      const [known] = yield* sql<{ readonly id: number }>`SELECT max(migration_id) AS id FROM holdfast_migrations`
+      yield* sql`INSERT INTO holdfast_migrations (migration_id, name) VALUES (99, 'from_the_future')`
+      const before = yield* sql`PRAGMA data_version`
+      const error = yield* Effect.flip(Effect.scoped(open))
+      assert.strictEqual(error.reason, "Version")
+      assert.match(error.message, new RegExp(`journal\\.db.* version 99, .* up to ${known!.id}; .*run the version`))
+      // It changes with whatever another connection has written.
+      assert.deepStrictEqual(yield* sql`PRAGMA data_version`, before)
+      yield* sql`DELETE FROM holdfast_migrations WHERE migration_id = 99`
+      yield* Effect.scoped(open)
+    }).pipe(Effect.scoped))
 
   it.effect("is opened by several at once, and again, without losing anything (B-19)", () =>
     Effect.gen(function*() {
@@ -195,7 +255,9 @@ describe("what a SQLite journal asks its database", () => {
         }).pipe(Effect.provide(journal))
 
         const sql = yield* SqlClient.SqlClient
-        const statements = [...seen].filter(([text]) => !/^(?:BEGIN|COMMIT|ROLLBACK|PRAGMA)/.test(text))
+        // What opens a journal is asked once.
+        const once = /^\s*(?:BEGIN|COMMIT|ROLLBACK|PRAGMA|CREATE)|holdfast_migrations/
+        const statements = [...seen].filter(([text]) => !once.test(text))
         assert.isAbove(statements.length, 100)
         const slow: Array<readonly [text: string, plan: string]> = []
         for (const [text, values] of statements) {

@@ -5,8 +5,9 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { Event, isClosing } from "../Event.js"
+import { type Event, isClosing } from "../Event.js"
 import type { History, InvalidHistory } from "../History.js"
+import { isKnownKind, newerFormat, unknownKind } from "./formats.js"
 
 /** Why it is none. */
 export type Problem = Pick<InvalidHistory, "reason" | "detail">
@@ -14,19 +15,20 @@ export type Problem = Pick<InvalidHistory, "reason" | "detail">
 const problem = (reason: Problem["reason"], detail: string): Either.Either<never, Problem> =>
   Either.left({ reason, detail })
 
-const isKnownKind = Schema.is(Schema.typeSchema(Schema.pluck(Event, "_tag")))
+const formatVersion = 1
 
 /** A history from what its text holds. */
 export const decode = (schema: typeof History, value: unknown): Either.Either<History, Problem> => {
-  if (hasProperty(value, "format") && value.format !== 1) {
-    return problem("Format", `its format is ${String(value.format)}, and this version reads 1`)
+  if (hasProperty(value, "format") && value.format !== formatVersion) {
+    const isNewer = typeof value.format === "number" && value.format > formatVersion
+    return problem(isNewer ? "Version" : "Format", newerFormat("its format is", value.format, formatVersion))
   }
   if (hasProperty(value, "events") && Array.isArray(value.events)) {
     const events: ReadonlyArray<unknown> = value.events
     for (let i = 0; i < events.length; i++) {
       const event = events[i]
       if (hasProperty(event, "_tag") && typeof event._tag === "string" && !isKnownKind(event._tag)) {
-        return problem("UnknownEvent", `event ${i + 1} is a ${event._tag}, which this version does not know`)
+        return problem("UnknownEvent", unknownKind(i + 1, event._tag))
       }
     }
   }

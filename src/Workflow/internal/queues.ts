@@ -17,6 +17,7 @@ import type { Dropped, JournalStore } from "../Journal.js"
 import { type AttemptEnd, keyOf, keyOfTask, type Task, taskOf } from "./attempt.js"
 import type { AttemptRun, AttemptRunner, AttemptsOf } from "./attemptRunner.js"
 import { closeBy, exceeded, judge } from "./judge.js"
+import { untilUnlocked } from "./lockWait.js"
 import type { PersistentWrites } from "./persistentWrites.js"
 import { SharedClock } from "./sharedClock.js"
 
@@ -27,6 +28,8 @@ export interface QueuesOptions {
   readonly runner: AttemptRunner
   /** How many attempts of each queue are made at once. */
   readonly concurrency: ReadonlyMap<string, number>
+  /** Waits until the other workers have had the time to renew their leases. */
+  readonly othersRenewed: Effect.Effect<void>
 }
 
 export interface Queues {
@@ -176,7 +179,8 @@ export const queues = (options: QueuesOptions): Effect.Effect<Queues, never, Sco
 
     const forever = <E>(latch: Effect.Latch, what: string, step: Effect.Effect<void, E>) =>
       latch.await.pipe(
-        Effect.zipRight(step),
+        // Between two attempts it can be interrupted, and each has the time at which it is made.
+        Effect.zipRight(untilUnlocked(Effect.zipRight(options.othersRenewed, step), shared)),
         again(what, latch),
         Effect.forever,
         Effect.interruptible,

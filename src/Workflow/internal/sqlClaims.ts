@@ -2,6 +2,8 @@
  * Who owns what: runs and attempts that a worker takes, keeps by its lease, and gives up.
  */
 import type { Connection } from "@effect/sql/SqlConnection"
+import * as Array from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { AttemptId, JournalStore, PendingActivity } from "../Journal.js"
 import { JournalError } from "../WorkflowError.js"
@@ -43,6 +45,7 @@ export const claimRuns = Effect.fnUntraced(function*(
   yield* execute(connection, forgetDead, [now - forgottenAfter])
   const activities = yield* selectActivities(connection, runs.map((row) => row.id))
   const timers = yield* selectTimers(connection, runs.map((row) => row.id))
+  const read = yield* readable(activities)
   return {
     moreSuspects: tried.length > suspects,
     due: due.filter((row) => !fresh.has(row.run_id)).map((row) => ({ runId: row.run_id, dueSeq: row.due_seq })),
@@ -57,7 +60,7 @@ export const claimRuns = Effect.fnUntraced(function*(
       due: row.due_seq > 0,
       blocked: row.blocked !== null
     })),
-    activities: yield* Effect.forEach(activities, pendingActivity),
+    ...read,
     timers: timers.map((row) => ({ runId: row.run_id, command: row.command, fireAt: row.fire_at }))
   }
 })
@@ -88,9 +91,9 @@ export const takeAttempts = Effect.fnUntraced(function*(
     ({ command, run }) =>
       execute<ActivityRow>(connection, `${activityRows} WHERE a.run = ? AND a.command = ?`, [run, command])
   )
-  const attempts = yield* Effect.forEach(rows.flat(), pendingActivity)
+  const { activities: attempts } = yield* readable(rows.flat())
   // A worker that has got all it wanted asks again before it waits.
-  if (attempts.length === limit) return { attempts, next: undefined }
+  if (ready.length === limit) return { attempts, next: undefined }
   const [later] = yield* execute<{ readonly next: number | null }>(
     connection,
     `SELECT min(not_before) AS next ${waiting} AND not_before > ?`,
@@ -198,6 +201,23 @@ const pendingActivity = (row: ActivityRow): Effect.Effect<PendingActivity, Journ
         reason: "Corrupt",
         detail: `event ${row.seq} of run ${row.run_id} should schedule an activity`
       }))
+
+/** What has been taken stays so where it cannot be read, and the others are not to suffer from it. */
+const readable = (rows: ReadonlyArray<ActivityRow>) =>
+  Effect.map(
+    Effect.forEach(rows, (row) =>
+      pendingActivity(row).pipe(
+        Effect.tapError((error) =>
+          Effect.logWarning(`holdfast: an activity of run ${row.run_id} is left out for now`, Cause.fail(error))
+        ),
+        Effect.mapError(() => row.run_id),
+        Effect.either
+      )),
+    (found) => {
+      const [unread, activities] = Array.separate(found)
+      return unread.length === 0 ? { activities } : { activities, unread: Array.dedupe(unread) }
+    }
+  )
 
 const busy = "(due_seq > 0 OR EXISTS (SELECT 1 FROM holdfast_activities WHERE run = holdfast_runs.id))"
 const ofDead =

@@ -5,8 +5,12 @@
  * pages; the unique index on (run, seq) is what makes a history. The other tables are indexes of it.
  */
 import * as Migrator from "@effect/sql/Migrator"
-import { SqlClient } from "@effect/sql/SqlClient"
+import { SqlClient, TransactionConnection } from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
 import * as Effect from "effect/Effect"
+import { hasProperty } from "effect/Predicate"
+import { JournalError } from "../WorkflowError.js"
+import { executeUnprepared } from "./sqlLock.js"
 
 const createTables = Effect.gen(function*() {
   const sql = yield* SqlClient
@@ -102,8 +106,35 @@ const createTables = Effect.gen(function*() {
   yield* sql`CREATE INDEX holdfast_workers_lease ON holdfast_workers (lease_until, worker)`
 })
 
-/** Brings the tables up to date. */
-export const migrate = Migrator.make({})({
-  loader: Migrator.fromRecord({ "0001_create_tables": createTables }),
-  table: "holdfast_migrations"
+const migrations = { "0001_create_tables": createTables }
+
+const newest = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name, 10)))
+
+/** Brings the tables up to date, in the transaction of a connection. */
+export const migrate = (connection: Connection, sql: SqlClient): Effect.Effect<void, JournalError> =>
+  Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: "holdfast_migrations" }).pipe(
+    Effect.provideService(TransactionConnection, [connection, 0]),
+    Effect.provideService(SqlClient, sql),
+    Effect.sandbox,
+    Effect.mapError((cause) =>
+      new JournalError({ reason: "Open", detail: "its tables could not be created or migrated", cause })
+    ),
+    Effect.asVoid
+  )
+
+/** Whether the tables are up to date. Those of a newer version are an error: what they hold could be misunderstood. */
+export const isMigrated = Effect.fnUntraced(function*(connection: Connection, database: string) {
+  const tables = yield* executeUnprepared(
+    connection,
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'holdfast_migrations'"
+  )
+  if (tables.length === 0) return false
+  const [row] = yield* executeUnprepared(connection, "SELECT max(migration_id) AS version FROM holdfast_migrations")
+  const version = hasProperty(row, "version") ? Number(row.version) : 0
+  if (version <= newest) return version === newest
+  return yield* new JournalError({
+    reason: "Version",
+    detail:
+      `the tables of ${database} have version ${version}, and this version of holdfast knows them up to ${newest}; nothing was changed: run the version that has migrated them, or a later one`
+  })
 })

@@ -3,159 +3,181 @@
  *
  * Each group of entries is one transaction of a few multi-row statements. The transaction is run by hand on a reserved
  * connection: it begins IMMEDIATE, so that two processes never meet at the upgrade of a read lock, and whatever fails,
- * the COMMIT too, is followed by a ROLLBACK, so that the connection is never handed back inside a transaction.
+ * the COMMIT too, is followed by a ROLLBACK, so that the connection is never handed back inside a transaction. One that
+ * meets the lock of another process is made again as a whole (`sqlLock.ts`), and holds no connection in between.
  */
 import { SqlClient } from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
+import { hasProperty } from "effect/Predicate"
 import type { JournalStore } from "../Journal.js"
 import { JournalError } from "../WorkflowError.js"
-import { SharedClock } from "./sharedClock.js"
 import { claimRuns, pendingIn, releaseAll, secretOf, takeAttempts, takenBy } from "./sqlClaims.js"
 import { count, list } from "./sqlList.js"
-import { migrate } from "./sqlMigrations.js"
+import { busyTimeoutMillis, databaseLock, executeUnprepared } from "./sqlLock.js"
+import { isMigrated, migrate } from "./sqlMigrations.js"
 import { eventOf, type EventRow } from "./sqlRow.js"
 import { recordColumns, recordOf, type RecordRow, recordTables, selectClosed } from "./sqlRuns.js"
 import { execute, type Value } from "./sqlStatement.js"
 import { backlog, beat, ownerOf, workersAlive } from "./sqlWorkers.js"
 import { writeEntries } from "./sqlWrite.js"
 
-export const sqlStore: Effect.Effect<JournalStore, JournalError, SqlClient> = Effect.gen(function*() {
-  const sql = yield* SqlClient
+type Failure = SqlError | JournalError
 
-  yield* sql.onDialectOrElse({
-    sqlite: () => Effect.void,
-    orElse: () =>
-      Effect.fail(
-        new JournalError({
-          reason: "Open",
-          detail: "Journal.layerSql works on SQLite; this client speaks another dialect"
-        })
-      )
-  })
-  const open = (detail: string) =>
-    Effect.mapError((cause: unknown) => new JournalError({ reason: "Open", detail, cause }))
-  yield* sql`PRAGMA synchronous = FULL`.pipe(open("PRAGMA synchronous = FULL failed"))
-  yield* migrate.pipe(
-    // Two processes that start at once: the second finds the lock held, and then nothing left to do.
-    Effect.sandbox,
-    Effect.retry(Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurs(10))),
-    Effect.withClock(yield* SharedClock),
-    open("its tables could not be created or migrated"),
-    Effect.provideService(SqlClient, sql),
-    Effect.withTracerEnabled(false)
-  )
-
-  const withConnection = <A, E>(use: (connection: Connection) => Effect.Effect<A, E>) =>
-    Effect.scoped(Effect.flatMap(sql.reserve, use))
-
-  const transaction = <A, E>(body: (connection: Connection) => Effect.Effect<A, E>) =>
-    withConnection((connection) =>
-      Effect.uninterruptible(
-        execute(connection, "BEGIN IMMEDIATE").pipe(
-          Effect.zipRight(body(connection)),
-          Effect.zipLeft(execute(connection, "COMMIT")),
-          Effect.onError(() => Effect.ignore(execute(connection, "ROLLBACK")))
+/** `lockTimeout`, in milliseconds, is how long a call waits for another process, where it does not say so itself. */
+export const sqlStore = (lockTimeout: number): Effect.Effect<JournalStore, JournalError, SqlClient> =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient
+    yield* sql.onDialectOrElse({
+      sqlite: () => Effect.void,
+      orElse: () =>
+        Effect.fail(
+          new JournalError({
+            reason: "Open",
+            detail: "Journal.layerSql works on SQLite; this client speaks another dialect"
+          })
         )
-      )
-    )
+    })
 
-  const one = (where: string, value: Value) =>
-    withConnection((connection) =>
-      Effect.flatMap(
-        execute<RecordRow>(connection, `SELECT ${recordColumns} FROM ${recordTables} WHERE ${where}`, [value]),
-        (rows) => rows[0] === undefined ? Effect.succeedNone : Effect.map(recordOf(rows[0]), Option.some)
-      )
-    )
+    const withConnection = <A, E>(use: (connection: Connection) => Effect.Effect<A, E>) =>
+      Effect.scoped(Effect.flatMap(sql.reserve, use))
 
-  return {
-    write: (entries) =>
-      transaction((connection) => writeEntries(connection, entries)).pipe(
-        failing("Write", "a group of turns"),
-        Effect.withTracerEnabled(false)
+    const database = yield* withConnection(prepareConnection).pipe(failing("Open", "its connection"))
+    const lock = yield* databaseLock(database, lockTimeout)
+
+    const reading = <A>(what: string, read: (connection: Connection) => Effect.Effect<A, Failure>) =>
+      lock.acquire("read", what, (attempt) => withConnection((connection) => read(attempt(connection))))
+
+    const writing = <A>(what: string, body: (connection: Connection) => Effect.Effect<A, Failure>) =>
+      lock.acquire("write", what, (attempt) =>
+        withConnection((reserved) => {
+          const connection = attempt(reserved)
+          return Effect.uninterruptible(
+            execute(connection, "BEGIN IMMEDIATE").pipe(
+              Effect.zipRight(body(connection)),
+              Effect.zipLeft(execute(connection, "COMMIT")),
+              Effect.onError(() => Effect.ignore(execute(connection, "ROLLBACK")))
+            )
+          )
+        }))
+
+    const read = <A>(what: string, read: (connection: Connection) => Effect.Effect<A, Failure>) =>
+      failing("Read", what)(reading(what, read))
+
+    const write = <A>(what: string, body: (connection: Connection) => Effect.Effect<A, Failure>) =>
+      failing("Write", what)(writing(what, body))
+
+    const opening = "the opening of the journal"
+    yield* reading(
+      opening,
+      (connection) =>
+        Effect.zipLeft(isMigrated(connection, database), executeUnprepared(connection, "PRAGMA synchronous = FULL"))
+    ).pipe(
+      Effect.flatMap((migrated) =>
+        migrated ? Effect.void : writing(opening, (connection) =>
+          // Another process may have done it meanwhile.
+          Effect.flatMap(
+            isMigrated(connection, database),
+            (migrated) => migrated ? Effect.void : migrate(connection, sql)
+          ))
       ),
+      failing("Open", "its tables could not be created or migrated"),
+      Effect.withTracerEnabled(false)
+    )
 
-    history: (runId) =>
-      withConnection((connection) =>
+    const one = (what: string, where: string, value: Value) =>
+      read(what, (connection) =>
         Effect.flatMap(
-          execute<EventRow>(
-            connection,
-            "SELECT seq, kind, body, payload FROM holdfast_events WHERE run = (SELECT id FROM holdfast_runs WHERE run_id = ?) ORDER BY seq",
-            [runId]
-          ),
-          (rows) => Effect.forEach(rows, eventOf)
-        )
-      ).pipe(failing("Read", `the history of run ${runId}`)),
+          execute<RecordRow>(connection, `SELECT ${recordColumns} FROM ${recordTables} WHERE ${where}`, [value]),
+          (rows) => rows[0] === undefined ? Effect.succeedNone : Effect.map(recordOf(rows[0]), Option.some)
+        ))
 
-    run: (runId) => one("r.run_id = ?", runId).pipe(failing("Read", `run ${runId}`)),
+    return {
+      write: (entries) =>
+        write("a group of turns", (connection) => writeEntries(connection, entries)).pipe(
+          Effect.withTracerEnabled(false)
+        ),
 
-    latest: (workflowId) =>
-      one("r.workflow_id = ? ORDER BY r.id DESC LIMIT 1", workflowId).pipe(
-        failing("Read", `the run of workflow id ${JSON.stringify(workflowId)}`)
-      ),
+      history: (runId) =>
+        read(`the history of run ${runId}`, (connection) =>
+          Effect.flatMap(
+            execute<EventRow>(
+              connection,
+              "SELECT seq, kind, body, payload FROM holdfast_events WHERE run = (SELECT id FROM holdfast_runs WHERE run_id = ?) ORDER BY seq",
+              [runId]
+            ),
+            (rows) => Effect.forEach(rows, eventOf)
+          )),
 
-    list: (options) =>
-      withConnection((connection) =>
-        Effect.flatMap(list(connection, options), (rows) => Effect.forEach(rows, recordOf))
-      ).pipe(failing("Read", "a list of runs")),
+      run: (runId) => one(`run ${runId}`, "r.run_id = ?", runId),
 
-    count: (filter) =>
-      withConnection((connection) => Effect.map(count(connection, filter), (rows) => rows[0]?.count ?? 0)).pipe(
-        failing("Read", "how many runs there are")
-      ),
+      latest: (workflowId) =>
+        one(
+          `the run of workflow id ${JSON.stringify(workflowId)}`,
+          "r.workflow_id = ? ORDER BY r.id DESC LIMIT 1",
+          workflowId
+        ),
 
-    pending: (runId) =>
-      withConnection((connection) => pendingIn(connection, runId)).pipe(
-        failing("Read", `what is pending in run ${runId}`)
-      ),
+      list: (options) =>
+        read(
+          "a list of runs",
+          (connection) => Effect.flatMap(list(connection, options), (rows) => Effect.forEach(rows, recordOf))
+        ),
 
-    closed: (runIds) =>
-      withConnection((connection) =>
-        Effect.flatMap(selectClosed(connection, runIds), (rows) => Effect.forEach(rows, recordOf))
-      ).pipe(failing("Read", "which runs have closed")),
+      count: (filter) =>
+        read(
+          "how many runs there are",
+          (connection) => Effect.map(count(connection, filter), (rows) => rows[0]?.count ?? 0)
+        ),
 
-    claim: (options) =>
-      transaction((connection) => claimRuns(connection, options)).pipe(failing("Write", "a claim of runs")),
+      pending: (runId) => read(`what is pending in run ${runId}`, (connection) => pendingIn(connection, runId)),
 
-    takeAttempts: (options) =>
-      transaction((connection) => takeAttempts(connection, options)).pipe(failing("Write", "a claim of activities")),
+      closed: (runIds) =>
+        read(
+          "which runs have closed",
+          (connection) => Effect.flatMap(selectClosed(connection, runIds), (rows) => Effect.forEach(rows, recordOf))
+        ),
 
-    taken: (worker) =>
-      withConnection((connection) => takenBy(connection, worker)).pipe(failing("Read", "the attempts of a worker")),
+      claim: (options) => write("a claim of runs", (connection) => claimRuns(connection, options)),
 
-    heartbeat: (worker, leaseUntil, services) =>
-      transaction((connection) => beat(connection, worker, leaseUntil, services)).pipe(
-        failing("Write", "a heartbeat"),
-        Effect.asVoid
-      ),
+      takeAttempts: (options) => write("a claim of activities", (connection) => takeAttempts(connection, options)),
 
-    workers: (now) =>
-      withConnection((connection) => workersAlive(connection, now)).pipe(failing("Read", "which workers are alive")),
+      taken: (worker) => read("the attempts of a worker", (connection) => takenBy(connection, worker)),
 
-    backlog: (now) =>
-      withConnection((connection) => backlog(connection, now)).pipe(failing("Read", "what waits for a worker")),
+      heartbeat: (worker, leaseUntil, services) =>
+        Effect.asVoid(write("a heartbeat", (connection) => beat(connection, worker, leaseUntil, services))),
 
-    secret: (id) => withConnection((connection) => secretOf(connection, id)).pipe(failing("Read", `run ${id.runId}`)),
+      workers: (now) => read("which workers are alive", (connection) => workersAlive(connection, now)),
 
-    owner: (runId) =>
-      withConnection((connection) => ownerOf(connection, runId)).pipe(failing("Read", `who owns run ${runId}`)),
+      backlog: (now) => read("what waits for a worker", (connection) => backlog(connection, now)),
 
-    release: (worker) =>
-      transaction((connection) => releaseAll(connection, worker)).pipe(failing("Write", "a worker's release")),
+      secret: (id) => read(`an attempt of run ${id.runId}`, (connection) => secretOf(connection, id)),
 
-    version: withConnection((connection) =>
-      Effect.map(
-        execute<{ readonly data_version: number }>(connection, "PRAGMA data_version"),
-        (rows) => rows[0]?.data_version
-      )
-    ).pipe(failing("Read", "its version"), Effect.withTracerEnabled(false))
-  }
-})
+      owner: (runId) => read(`who owns run ${runId}`, (connection) => ownerOf(connection, runId)),
 
-const failing = (reason: "Read" | "Write", detail: string) =>
-  Effect.mapError((error: SqlError | JournalError) =>
+      release: (worker) => write("a worker's release", (connection) => releaseAll(connection, worker)),
+
+      version: read("the version of the journal", (connection) =>
+        Effect.map(
+          execute<{ readonly data_version: number }>(connection, "PRAGMA data_version"),
+          (rows) => rows[0]?.data_version
+        )).pipe(Effect.withTracerEnabled(false))
+    }
+  })
+
+/** Makes the driver wait no longer than a moment; gives the database, as a phrase. Neither needs a lock. */
+const prepareConnection = (connection: Connection): Effect.Effect<string, SqlError> =>
+  Effect.gen(function*() {
+    yield* executeUnprepared(connection, `PRAGMA busy_timeout = ${busyTimeoutMillis}`)
+    const [main] = yield* executeUnprepared(connection, "PRAGMA database_list")
+    return hasProperty(main, "file") && typeof main.file === "string" && main.file !== ""
+      ? `the database ${JSON.stringify(main.file)}`
+      : "the database"
+  })
+
+const failing = (reason: "Open" | "Read" | "Write", detail: string) =>
+  Effect.mapError((error: Failure) =>
     error._tag === "JournalError" ? error : new JournalError({ reason, detail, cause: error })
   )

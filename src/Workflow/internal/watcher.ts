@@ -7,13 +7,15 @@
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import { type Closing, type Event, isClosing } from "../Event.js"
 import type { Dropped, Entry, JournalStore, LocalWorker, News, Receipt } from "../Journal.js"
 import type { JournalError } from "../WorkflowError.js"
+import { withoutEnd } from "./lockWait.js"
 import { closed as journalClosed } from "./openStore.js"
 import { SharedClock } from "./sharedClock.js"
 
@@ -27,11 +29,10 @@ export interface Watcher {
 
 export const watcher = (
   store: JournalStore,
-  pollInterval: Duration.DurationInput
+  interval: Duration.Duration
 ): Effect.Effect<Watcher, never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* SharedClock
-    const interval = Duration.decode(pollInterval)
     const workers = new Set<LocalWorker>()
     const waiters = new Map<string, Set<Deferred.Deferred<Closing, JournalError>>>()
     let open = true
@@ -96,6 +97,7 @@ export const watcher = (
       // Only now: what failed is looked at again.
       seen = version
     }).pipe(
+      withoutEnd,
       Effect.tapError((error) =>
         Effect.logWarning("holdfast: looking for other processes' writes failed", Cause.fail(error))
       ),
@@ -110,9 +112,10 @@ export const watcher = (
         }
       })
     )
-    const first = yield* Effect.option(store.version)
-    if (first._tag === "Some" && first.value !== undefined) {
-      seen = first.value
+    const first = yield* Effect.either(store.version)
+    // One that cannot be looked at now may well be shared.
+    if (Either.isLeft(first) || first.right !== undefined) {
+      seen = Either.getOrUndefined(first)
       yield* cares.await.pipe(
         Effect.zipRight(clock.sleep(interval)),
         Effect.zipRight(poll),

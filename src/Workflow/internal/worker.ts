@@ -17,6 +17,8 @@ import { Journal } from "../Journal.js"
 import type { JournalError } from "../WorkflowError.js"
 import { attemptRunner } from "./attemptRunner.js"
 import type { Program } from "./execution.js"
+import { leaseTimes } from "./leaseTimes.js"
+import { attemptFor, untilUnlocked, withoutEnd } from "./lockWait.js"
 import { persistentWrites } from "./persistentWrites.js"
 import { queues as makeQueues } from "./queues.js"
 import { makeRunId } from "./runId.js"
@@ -40,15 +42,25 @@ export const worker = (
 ): Effect.Effect<Context.Tag.Service<Engine>, JournalError, Journal | Scope.Scope> =>
   Effect.gen(function*() {
     const { lease, queues: concurrency, ...settings } = read(options)
-    const journal = yield* Journal
-    const { store } = journal
     const shared = yield* SharedClock
+    const given = yield* Journal
+    const { store } = given
+    // What its runs need they wait for, however long somebody else has locked the journal.
+    const journal = {
+      ...given,
+      store: {
+        ...store,
+        history: (runId: string) => withoutEnd(store.history(runId)),
+        pending: (runId: string) => withoutEnd(store.pending(runId))
+      }
+    }
     const workerId = `worker-${yield* makeRunId(shared.unsafeCurrentTimeMillis())}`
     const programs = new Map<string, Program>()
     const claimNeeded = yield* Effect.makeLatch(false)
     /** A store that no other process can open needs no lease. */
     const leased = (yield* store.version) !== undefined
     const leaseUntil = () => leased ? shared.unsafeCurrentTimeMillis() + lease : Infinity
+    const times = leaseTimes(shared, leased ? lease : Infinity)
     const writes = yield* persistentWrites(journal)
 
     // A scope closes from its end: first nothing claims, beats or takes turns any more, then what is under way is
@@ -58,7 +70,7 @@ export const worker = (
       Effect.repeatN(Effect.zipRight(Effect.sync(() => runs.keepAll()), writes.quiet), 1).pipe(
         // A journal that cannot be written must not hold up the end of the process.
         Effect.raceFirst(shared.sleep(settings.gracePeriod)),
-        Effect.zipRight(store.release(workerId)),
+        Effect.zipRight(attemptFor(store.release(workerId), shared, settings.gracePeriod)),
         Effect.catchAll((error) =>
           Effect.logWarning("holdfast: the runs could not be released; their lease will end", Cause.fail(error))
         ),
@@ -74,20 +86,35 @@ export const worker = (
     if (hangAfter < Infinity) yield* watchdog.start(Math.min(hangAfter, blockingMillis))
     const runner = yield* attemptRunner({ writes, store, refuse: journal.refuse, gracePeriod, blockingMillis })
     const runs = yield* makeRuns({ ...settings, journal, workerId, programs, runner, writes })
-    const queues = yield* makeQueues({ workerId, store, writes, runner, concurrency })
+    const queues = yield* makeQueues({
+      workerId,
+      store,
+      writes,
+      runner,
+      concurrency,
+      othersRenewed: times.othersRenewed
+    })
 
     // Runs that may be what kills their owners are taken one first, then two, four, and so on, so that those which are
     // not are cleared.
     let suspects = 1
     const claim = Effect.suspend(() => {
       claimNeeded.unsafeClose()
-      return store.claim({
-        worker: workerId,
-        workflows: [...programs.keys()],
-        now: shared.unsafeCurrentTimeMillis(),
-        leaseUntil: leaseUntil(),
-        suspects
-      })
+      return untilUnlocked(
+        Effect.zipRight(
+          times.othersRenewed,
+          Effect.suspend(() =>
+            store.claim({
+              worker: workerId,
+              workflows: [...programs.keys()],
+              now: shared.unsafeCurrentTimeMillis(),
+              leaseUntil: leaseUntil(),
+              suspects
+            })
+          )
+        ),
+        shared
+      )
     }).pipe(
       Effect.tap((claimed) => {
         runs.take(claimed)
@@ -120,10 +147,13 @@ export const worker = (
     const announced = (add: Effect.Effect<void, never, Scope.Scope>) =>
       Effect.zipRight(Effect.acquireRelease(change, () => change), add)
     yield* servicesChanged.await.pipe(
-      Effect.zipRight(Effect.suspend(() => {
-        servicesChanged.unsafeClose()
-        return store.heartbeat(workerId, leaseUntil(), services())
-      })),
+      Effect.zipRight(untilUnlocked(
+        Effect.suspend(() => {
+          servicesChanged.unsafeClose()
+          return store.heartbeat(workerId, leaseUntil(), services())
+        }),
+        shared
+      )),
       // The next heartbeat of a lease says the same.
       Effect.ignore,
       Effect.forever,
@@ -141,14 +171,17 @@ export const worker = (
       const beat = Effect.suspend(() => {
         const until = leaseUntil()
         return Effect.map(store.heartbeat(workerId, until, services()), () => {
+          times.renewed(until - lease)
           // Others may have taken what it owned, while it did not renew its lease in time.
           if (leasedUntil < until - lease) runs.verify()
           leasedUntil = until
         })
       })
       yield* beat
+      // As it starts the store waits for a lock, and then writes a lease that is an old one.
+      if (times.isLate()) yield* untilUnlocked(beat, shared)
       yield* shared.sleep(Duration.millis(lease / 3)).pipe(
-        Effect.zipRight(beat),
+        Effect.zipRight(untilUnlocked(beat, shared)),
         Effect.catchAll((error) =>
           Effect.logWarning("holdfast: a heartbeat failed, and is tried again", Cause.fail(error))
         ),

@@ -16,9 +16,11 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { Codec, Step } from "../../Codec.js"
 import { CodecError } from "../../WorkflowError.js"
+import { newerFormat } from "../formats.js"
 import { deflateId, inflate } from "./compression.js"
 
-const prefix = "~hf1:"
+const formVersion = 1
+const prefix = `~hf${formVersion}:`
 const mark = 1
 const verbatim = "text"
 
@@ -39,13 +41,19 @@ export const encode = (codec: Codec, text: string): Effect.Effect<string, CodecE
 
 /** The text that was stored so. Reads what any of the codec's steps has made, in any order. */
 export const decode = (codec: Codec, stored: string): Effect.Effect<string, CodecError> => {
-  const [, version, id, data] = /^~hf(\d+):([^:]*):([A-Za-z0-9+/]*={0,2})$/.exec(stored) ?? []
+  // One of a later version may look otherwise.
+  const version = Number(/^~hf(\d+):/.exec(stored)?.[1] ?? formVersion)
+  if (version > formVersion) {
+    return new CodecError({
+      reason: "Version",
+      detail: newerFormat("its envelope has version", version, formVersion)
+    })
+  }
+  const [, id, data] = /^~hf1:([^:]*):([A-Za-z0-9+/]*={0,2})$/.exec(stored) ?? []
   if (id === undefined || data === undefined || data.length % 4 !== 0) {
     return malformed("it begins like an envelope and is none, so it was cut short or changed")
   }
-  return version === "1"
-    ? peel(codec, id, Buffer.from(data, "base64"))
-    : malformed(`its envelope has version ${version}, which a newer version of this package reads`)
+  return peel(codec, id, Buffer.from(data, "base64"))
 }
 
 interface Coded {
