@@ -273,8 +273,9 @@ describe("tokens", () => {
         assert.include(late.message, "belongs to an attempt that has ended")
         yield* Client.completeActivity(Charge, second, "approved")
       }).pipe(
-        Effect.provide(Layer.provideMerge(engineWith(Charge, handler), journal)),
-        Effect.provide(Logger.add(logger)),
+        Effect.provide(
+          Layer.provideMerge(Layer.provideMerge(engineWith(Charge, handler), journal), Logger.add(logger))
+        ),
         Logger.withMinimumLogLevel(LogLevel.All)
       )
     })

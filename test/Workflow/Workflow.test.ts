@@ -177,8 +177,8 @@ describe("the package's own combinators", () => {
 
 describe("definitions", () => {
   it("refuse what can never work", () => {
-    assert.throws(() => Workflow.make(""), /non-empty/)
-    assert.throws(() => Activity.make(""), /non-empty/)
+    assert.throws(() => Workflow.make(""), /not empty/)
+    assert.throws(() => Activity.make(""), /not empty/)
     assert.throws(() => Activity.make("A", { startToClose: -1 }), /startToClose/)
   })
 

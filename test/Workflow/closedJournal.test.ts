@@ -36,7 +36,7 @@ for (const [name, journal] of journals.all) {
           client.count(),
           client.describe("order"),
           client.history("order"),
-          client.completeActivity(Charge, `${run.runId}/1/1`, "charged"),
+          client.completeActivity(Charge, `${run.runId}/1/1/${"0".repeat(32)}`, "charged"),
           run.result,
           run.ownResult,
           run.poll,
@@ -47,7 +47,7 @@ for (const [name, journal] of journals.all) {
         for (const [i, question] of asked.entries()) {
           const error = yield* Effect.flip(question)
           assert.isTrue(isClosed(error), `question ${i}: ${String(error)}`)
-          assert.include(String(error), "the journal could not be used: the scope")
+          assert.include(String(error), "the journal has closed: the scope")
         }
       }))
 

@@ -130,7 +130,11 @@ describe("a value and its JSON", () => {
     const { encode } = jsonCodec.make(Schema.Unknown)
     const circle: { self?: unknown } = {}
     circle.self = [circle]
-    const problems = [circle, "abc".match(/b/), { [Symbol("s")]: 1 }, [, 1], { f: () => 1 }, [Symbol("s")]].map((
+    const holes: Array<unknown> = []
+    holes.length = 2
+    const problems = [circle, "abc".match(/b/), { [Symbol("s")]: 1 }, holes, { f: () => 1 }, [
+      Symbol("s")
+    ]].map((
       value
     ) => Either.getOrThrow(Either.flip(encode(value))).split(";")[0])
     assert.deepStrictEqual(problems, [

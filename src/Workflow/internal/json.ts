@@ -5,10 +5,7 @@
  */
 import * as AST from "effect/SchemaAST"
 
-/** A value that JSON cannot hold. */
-export class NotJson extends Error {}
-
-/** The text of any value, checked. */
+/** The text of any value, checked: throws where JSON cannot hold it. */
 export const checkedStringify = (value: unknown): string => {
   const found = { minusZero: false, ancestors: [] }
   check(value, [], found)
@@ -140,7 +137,7 @@ const instanceOf = (value: object): string => {
 
 const refuse = (path: Path, what: string): never => {
   const place = path.map((key) => typeof key === "number" ? `[${key}]` : `[${JSON.stringify(key)}]`).join("")
-  throw new NotJson(
+  throw new Error(
     `${
       place === "" ? "the value" : `at ${place}`
     }: JSON cannot hold ${what}; encode it by a schema, as text for example`

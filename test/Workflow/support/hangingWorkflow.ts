@@ -3,7 +3,7 @@ import { Effect, Layer, Schema } from "effect"
 import { Activity, Workflow } from "holdfast/Workflow"
 
 const hangs = {
-  loop: Effect.sync(() => {
+  loop: Effect.sync((): void => {
     for (;;);
   }),
   generator: Effect.gen(function*() {
