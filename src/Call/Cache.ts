@@ -20,7 +20,7 @@ import { hasProperty } from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import type { Combinator, Description } from "../Combinator.js"
 import { makeCombinator } from "../internal/combinator.js"
-import { nowOf } from "../internal/now.js"
+import { ageClockOf } from "../internal/now.js"
 import { reader } from "../InvalidOptions.js"
 import { Remembering } from "./internal/remembering.js"
 
@@ -148,7 +148,9 @@ export const make = <A, E = never>(options: Options<A, E>): Effect.Effect<Cache<
       key,
       by: (of) => makeCombinator([description], [{ around: (call) => remembering.serve(of, call) }]),
       get: (of) =>
-        Effect.withFiberRuntime((fiber) => Effect.succeed(remembering.value(of, nowOf(fiber)) as Option.Option<A>)),
+        Effect.withFiberRuntime((fiber) =>
+          Effect.succeed(remembering.value(of, ageClockOf(fiber)) as Option.Option<A>)
+        ),
       invalidate: (of) => Effect.sync(() => remembering.invalidate(of)),
       invalidateAll: Effect.sync(() => remembering.invalidateAll()),
       snapshot: Effect.sync(() => remembering.snapshot()),

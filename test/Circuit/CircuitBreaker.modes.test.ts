@@ -120,6 +120,10 @@ describe("what opens a CircuitBreaker", () => {
         unsafeCurrentTimeMillis: () => {
           reads++
           return real.unsafeCurrentTimeMillis()
+        },
+        unsafeCurrentTimeNanos: () => {
+          reads++
+          return real.unsafeCurrentTimeNanos()
         }
       }
       const breaker = yield* CircuitBreaker.make(options)

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { nowOf } from "../../internal/now.js"
+import { ageClockOf } from "../../internal/now.js"
 import type { Call } from "../../internal/pipeline.js"
 import type { Snapshot } from "../Cache.js"
 import { Bounded } from "./bounded.js"
@@ -43,7 +43,7 @@ export class Remembering {
   /** What a call of a key comes to. */
   serve(key: string, call: Call): Rest {
     const entry = this.entries.get(key)
-    const state = entry === undefined ? "gone" : freshness(entry, nowOf(call.fiber))
+    const state = entry === undefined ? "gone" : freshness(entry, ageClockOf(call.fiber))
     if (entry === undefined || state === "gone") {
       this.misses++
       return this.run(key, call.inner())
@@ -58,7 +58,7 @@ export class Remembering {
     const renewal = Effect.withFiberRuntime((fiber) => {
       // Another caller may have renewed it before this fiber came to run.
       const now = this.entries.get(key)
-      return now !== undefined && freshness(now, nowOf(fiber)) === "fresh"
+      return now !== undefined && freshness(now, ageClockOf(fiber)) === "fresh"
         ? Effect.void
         : Effect.exit(this.run(key, inner))
     })
@@ -90,7 +90,7 @@ export class Remembering {
     return this.flights.join(key, (flight) =>
       Effect.onExit(inner, (exit) =>
         Effect.withFiberRuntime((fiber) => {
-          this.store(key, flight, exit, nowOf(fiber))
+          this.store(key, flight, exit, ageClockOf(fiber))
           return Effect.void
         })))
   }

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import { nowOf } from "../../internal/now.js"
+import { wallClockOf } from "../../internal/now.js"
 import type { RetryEvent, Suppressed } from "../Retry.js"
 import * as markers from "./markers.js"
 import type { Matcher } from "./matcher.js"
@@ -91,7 +91,7 @@ const tryRule = (
   const isAsked = asked > 0 || pushback !== undefined
   const wait = isAsked
     ? hinted(rule, pace, asked, question, matched)
-    : pace.next(nowOf(question.fiber), matched)
+    : pace.next(wallClockOf(question.fiber), matched)
 
   return Effect.flatMap(wait, (wanted) => {
     if (wanted === undefined) {
@@ -121,7 +121,7 @@ const hinted = (
   return rule.combine === "replace"
     ? capped
     : Effect.zipWith(
-      pace.next(nowOf(fiber), matched),
+      pace.next(wallClockOf(fiber), matched),
       capped,
       (own, hint) => own === undefined ? undefined : Math.max(own, hint)
     )

@@ -47,7 +47,7 @@ export interface OpenForOptions {
 }
 
 export interface Opening {
-  /** Milliseconds, for a break at a time. Throws where the user's function does. */
+  /** Milliseconds, for a break at a time of the wall clock, which schedules go by. Throws where the user's function does. */
   readonly millis: (broken: Break, now: number, fiber: Runner) => number
   readonly description: { readonly [name: string]: Json }
 }
