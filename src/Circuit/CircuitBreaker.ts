@@ -185,9 +185,10 @@ export interface Options {
   readonly openJitter?: number | undefined
   /**
    * The time that the failing call itself asks for, such as the Retry-After of a response. Above zero it takes the
-   * place of `openFor`, where the breaker opens because of this call.
+   * place of `openFor`, where the breaker opens because of this call. `now` is what a date counts from: the time of the
+   * `Clock` in milliseconds since the epoch.
    */
-  readonly hint?: ((exit: Exit.Exit<unknown, unknown>) => Duration.DurationInput | undefined) | undefined
+  readonly hint?: ((exit: Exit.Exit<unknown, unknown>, now: number) => Duration.DurationInput | undefined) | undefined
   /** The longest time that a call may ask for. Default 5 minutes. */
   readonly hintCap?: Duration.DurationInput | undefined
   /** So many successful probes close it. Default 2. */

@@ -242,7 +242,8 @@ const behind = (limiter: RateLimiter, call: CallOptions | undefined): Combinator
  * For how long a response asks to wait, or an error that is or holds one: `status` and `headers` of the value or of its
  * `response`. `now` is in milliseconds since the epoch.
  *
- * - 429 (too many requests): its Retry-After, in seconds or as a date; without one that can be read, a minute.
+ * - 429 (too many requests): its Retry-After, in seconds or as a date, which counts from the Date of the response or,
+ *   where it has none, from `now`; without one that can be read, a minute.
  * - 503 (service unavailable): its Retry-After; without one, nothing.
  * - Anything else asks for nothing.
  *

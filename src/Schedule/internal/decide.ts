@@ -87,7 +87,7 @@ const tryRule = (
   const pushback = rule.pushbackMillis(ending)
   if (pushback === "stop") return Effect.succeed(suppressed("pushback", 0))
   if (pushback !== undefined) pace.restart()
-  const asked = marked > 0 ? marked : pushback ?? rule.hintMillis(ending)
+  const asked = marked > 0 ? marked : pushback ?? rule.hintMillis(ending, wallClockOf(question.fiber))
   const isAsked = asked > 0 || pushback !== undefined
   const wait = isAsked
     ? hinted(rule, pace, asked, question, matched)
@@ -115,14 +115,16 @@ const hinted = (
   { fiber }: Question,
   matched: unknown
 ): Effect.Effect<number | undefined> => {
-  const capped = rule.hintJitterMillis > 0
-    ? Effect.map(Random.next, (u) => Math.min(rule.hintCapMillis, asked + u * rule.hintJitterMillis))
-    : Effect.succeed(Math.min(rule.hintCapMillis, asked))
+  // Timers leave out what is no whole millisecond, and would be too early.
+  const capped = (millis: number) => Math.min(rule.hintCapMillis, Math.ceil(millis))
+  const wait = rule.hintJitterMillis > 0
+    ? Effect.map(Random.next, (u) => capped(asked + u * rule.hintJitterMillis))
+    : Effect.succeed(capped(asked))
   return rule.combine === "replace"
-    ? capped
+    ? wait
     : Effect.zipWith(
       pace.next(wallClockOf(fiber), matched),
-      capped,
+      wait,
       (own, hint) => own === undefined ? undefined : Math.max(own, hint)
     )
 }

@@ -185,7 +185,7 @@ export class Breaker extends GateValue<CircuitOpen | Isolated> implements Circui
       ? new CircuitOpen({
         breaker: this.key,
         state: decision.state,
-        retryAfter: Duration.millis(decision.retryAfterMillis)
+        retryAfter: Duration.millis(Math.ceil(decision.retryAfterMillis))
       })
       : new Isolated({ breaker: this.key, reason: decision._tag === "Isolated" ? decision.reason : "" })
   }

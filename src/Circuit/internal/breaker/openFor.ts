@@ -42,7 +42,7 @@ export type OpenFor =
 export interface OpenForOptions {
   readonly openFor?: OpenFor | undefined
   readonly openJitter?: number | undefined
-  readonly hint?: ((exit: Exit.Exit<unknown, unknown>) => Duration.DurationInput | undefined) | undefined
+  readonly hint?: ((exit: Exit.Exit<unknown, unknown>, now: number) => Duration.DurationInput | undefined) | undefined
   readonly hintCap?: Duration.DurationInput | undefined
 }
 
@@ -67,7 +67,7 @@ export const makeOpening = (options: OpenForOptions, module: string): Opening =>
   const { description, millis: own } = ownTime(openFor, read)
   return {
     millis: (broken, now, fiber) => {
-      const hinted = hint === undefined || broken.exit === undefined ? 0 : hintMillis(hint(broken.exit))
+      const hinted = hint === undefined || broken.exit === undefined ? 0 : hintMillis(hint(broken.exit, now))
       const millis = hinted > 0 ? Math.min(hinted, hintCapMillis) : own(broken, now, fiber)
       const spread = jitter === 0 ? millis : millis * (1 + jitter * randomOf(fiber))
       // A breaker that opens for no time at all would not be seen to be open.

@@ -125,7 +125,7 @@ export class OutlierEjectionImpl implements OutlierEjection {
     const status = this.fleet.hosts.find((each) => each.host === host)
     // A host that has left the fleet is nobody's to judge.
     if (status === undefined || !machine.isEjected(status, now)) return new Sent(this, host, status?.generation ?? -1)
-    const retryAfter = Duration.millis(status.ejectedUntil - now)
+    const retryAfter = Duration.millis(Math.ceil(status.ejectedUntil - now))
     return Exit.fail(stackless(() => new HostEjected({ fleet: this.key, host, retryAfter })))
   }
 
