@@ -194,8 +194,8 @@ export interface EventLoopOptions {
 
 /**
  * Sheds every call while the event loop of the process was late in the last window: then all calls are, whatever they
- * do. Dies with `InvalidOptions` when the options can never work, and where the delay cannot be measured; see
- * `StartEventLoopMonitor`.
+ * do. When the scope has closed nothing is measured any more, and every call passes. Dies with `InvalidOptions` when the
+ * options can never work, and where the delay cannot be measured; see `StartEventLoopMonitor`.
  *
  * @example
  * ```ts
@@ -220,18 +220,16 @@ export const onEventLoopDelay = (options: EventLoopOptions): Effect.Effect<LoadS
         percentile: readPart(read, "percentile", options.percentile ?? 0.9),
         windowMillis: read.positiveDuration("window", options.window ?? "1 second")
       }
-      return Effect.map(
-        Effect.acquireRelease(
-          Effect.sync(() =>
-            start() ?? read.refuse(
-              "monitor",
-              undefined,
-              "there: this runtime does not measure the delay of its event loop, so provide StartEventLoopMonitor"
-            )
-          ),
-          (monitor) => Effect.sync(() => monitor.stop())
-        ),
-        (monitor) => new EventLoopShedder(options.key, settings, monitor, nowOf(fiber))
+      return Effect.acquireRelease(
+        Effect.sync(() => {
+          const monitor = start() ?? read.refuse(
+            "monitor",
+            undefined,
+            "there: this runtime does not measure the delay of its event loop, so provide StartEventLoopMonitor"
+          )
+          return new EventLoopShedder(options.key, settings, monitor, nowOf(fiber))
+        }),
+        (shedder) => Effect.sync(() => shedder.close())
       )
     }))
 

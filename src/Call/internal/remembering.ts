@@ -36,6 +36,7 @@ export class Remembering {
   private hits = 0
   private stale = 0
   private misses = 0
+  private closed = false
   constructor(private readonly settings: Settings, private readonly scope: Scope.Scope) {
     this.entries = new Bounded(settings.capacity)
   }
@@ -44,7 +45,8 @@ export class Remembering {
   serve(key: string, call: Call): Rest {
     const entry = this.entries.get(key)
     const state = entry === undefined ? "gone" : freshness(entry, ageClockOf(call.fiber))
-    if (entry === undefined || state === "gone") {
+    // When the scope has closed nobody renews what is stale, and it would be served for ever.
+    if (entry === undefined || state === "gone" || (state === "stale" && this.closed)) {
       this.misses++
       return this.run(key, call.inner())
     }
@@ -80,6 +82,11 @@ export class Remembering {
   invalidateAll(): void {
     this.entries.clear()
     this.flights.detachAll()
+  }
+
+  /** Its scope has closed: nothing runs in the background any more. */
+  close(): void {
+    this.closed = true
   }
 
   snapshot(): Snapshot {
