@@ -150,7 +150,7 @@ export const make = <A, E = never>(options: Options<A, E>): Effect.Effect<Cache<
       by: (of: string) =>
         makeCombinator<E, never, never, A, E>([description], [{ around: (call) => remembering.serve(of, call) }]),
       get: (of: string) =>
-        Effect.withFiberRuntime((fiber) =>
+        Effect.withFiberRuntime<Option.Option<A>>((fiber) =>
           Effect.succeed(remembering.value(of, ageClockOf(fiber)) as Option.Option<A>)
         ),
       invalidate: (of: string) => Effect.sync(() => remembering.invalidate(of)),

@@ -5,7 +5,7 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -16,7 +16,7 @@ import { nowOf } from "../internal/now.js"
 import { reader } from "../InvalidOptions.js"
 import type * as Gate from "./Gate.js"
 import { bothForms } from "./internal/gate/forms.js"
-import { foundCombinator } from "./internal/gate/gate.js"
+import { gateTag } from "./internal/gate/gateTag.js"
 import { StartEventLoopMonitor } from "./internal/shedder/eventLoop.js"
 import { EventLoopShedder } from "./internal/shedder/eventLoopShedder.js"
 import { LatencyShedder } from "./internal/shedder/latencyShedder.js"
@@ -358,13 +358,9 @@ export interface TagClass<Self, Id extends string>
  * @category services
  */
 export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> => {
-  const tag = Context.Tag(`holdfast/LoadShedder/${id}` as const)<Self, LoadShedder>()
+  const tag = gateTag("LoadShedder", id)<Self, LoadShedder>()
   return Object.assign(tag, {
-    layer: <E, R>(make: Effect.Effect<LoadShedder, E, R>) => Layer.scoped(tag, make),
-    protect: foundCombinator<Shed, Self>(
-      { policy: "LoadShedder", key: id, settings: { service: true } },
-      (fiber) => Context.unsafeGet(fiber.currentContext, tag)
-    )
+    layer: <E, R>(make: Effect.Effect<LoadShedder, E, R>) => Layer.scoped(tag, make)
   })
 }
 
