@@ -2,8 +2,8 @@
  * A clock that is set, in every pattern that keeps times. Each runs a random history twice: once under a clock that only
  * goes on, once under one that is set in between. Both have to see the same.
  */
-import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, FastCheck as fc, Option, Queue, Random, type Scope } from "effect"
+import { assert, describe, it, vi } from "@effect/vitest"
+import { Clock, Duration, Effect, Exit, FastCheck as fc, Option, Queue, Random, type Scope } from "effect"
 import { Cache, Deadline, Fallback, Hedge, LastGood, Latency } from "holdfast/Call"
 import {
   Bulkhead,
@@ -301,6 +301,19 @@ describe("a clock that is set", () => {
       assert.deepStrictEqual(yield* cache.get("k"), Option.none())
     }).pipe(Effect.scoped, Effect.withClock(clock))
   })
+
+  it.live("the clock of the machine has such a hand: setting the other does not move it", () =>
+    Effect.gen(function*() {
+      const before = yield* read
+      const wall = Date.now()
+      for (const step of [-3_600_000, 3_600_000]) {
+        const set = vi.spyOn(Date, "now").mockReturnValue(wall + step)
+        const [now, shown] = yield* Effect.all([read, Clock.currentTimeMillis])
+        set.mockRestore()
+        assert.strictEqual(shown, wall + step)
+        assert.isTrue(now >= before && now < before + 1_800_000)
+      }
+    }))
 
   it.effect("times that are shown are those of the wall clock as it goes now", () => {
     const clock = new SteppingClock(startAt)
