@@ -243,7 +243,7 @@ const seenUnder = (make: Make, clock: SteppingClock, steps: ReadonlyArray<Step>,
     return JSON.parse(JSON.stringify(seen)) as unknown
   }).pipe(Effect.scoped, Effect.withClock(clock), Effect.withRandom(Random.make("steps")))
 
-const read = Effect.withFiberRuntime((fiber) => Effect.succeed(nowOf(fiber)))
+const read = Effect.withFiberRuntime<number>((fiber) => Effect.succeed(nowOf(fiber)))
 
 const stepsOf = (set: fc.Arbitrary<number>) =>
   fc.array(fc.record({ act: fc.nat(8), pass: fc.nat(60), set }), { minLength: 1, maxLength: 25 })
