@@ -17,10 +17,10 @@ import { NodeInspectSymbol } from "effect/Inspectable"
 import type * as Option from "effect/Option"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import { hasProperty } from "effect/Predicate"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { Combinator, Description } from "../Combinator.js"
 import { makeCombinator } from "../internal/combinator.js"
-import { nowOf } from "../internal/now.js"
+import { ageClockOf } from "../internal/now.js"
 import { reader } from "../InvalidOptions.js"
 import { Remembering } from "./internal/remembering.js"
 
@@ -91,7 +91,8 @@ export interface Options<in A, in E> {
 }
 
 /**
- * An empty cache. What it renews in the background belongs to the scope, and ends with it. Dies with `InvalidOptions`
+ * An empty cache. What it renews in the background belongs to the scope, and ends with it: a cache whose scope has closed
+ * serves what is fresh, and runs the effect of the caller in place of serving what is stale. Dies with `InvalidOptions`
  * when the options can never work.
  *
  * The types of values and errors are yours to state, once: use it with effects of these types only, and give effects
@@ -119,7 +120,7 @@ export interface Options<in A, in E> {
  * @category constructors
  */
 export const make = <A, E = never>(options: Options<A, E>): Effect.Effect<Cache<A, E>, never, Scope.Scope> =>
-  Effect.map(Effect.scope, (scope) => {
+  Effect.flatMap(Effect.scope, (scope) => {
     const read = reader("Cache.make")
     const { key, ttl } = options
     const capacity = read.integer("capacity", options.capacity ?? 1000, 1)
@@ -143,13 +144,16 @@ export const make = <A, E = never>(options: Options<A, E>): Effect.Effect<Cache<
       }
     }
     const toJSON = () => ({ _id: "Cache", key, ...remembering.snapshot() })
-    return {
-      [TypeId]: TypeId,
+    const cache = {
+      [TypeId]: TypeId as typeof TypeId,
       key,
-      by: (of) => makeCombinator([description], [{ around: (call) => remembering.serve(of, call) }]),
-      get: (of) =>
-        Effect.withFiberRuntime((fiber) => Effect.succeed(remembering.value(of, nowOf(fiber)) as Option.Option<A>)),
-      invalidate: (of) => Effect.sync(() => remembering.invalidate(of)),
+      by: (of: string) =>
+        makeCombinator<E, never, never, A, E>([description], [{ around: (call) => remembering.serve(of, call) }]),
+      get: (of: string) =>
+        Effect.withFiberRuntime<Option.Option<A>>((fiber) =>
+          Effect.succeed(remembering.value(of, ageClockOf(fiber)) as Option.Option<A>)
+        ),
+      invalidate: (of: string) => Effect.sync(() => remembering.invalidate(of)),
       invalidateAll: Effect.sync(() => remembering.invalidateAll()),
       snapshot: Effect.sync(() => remembering.snapshot()),
       pipe() {
@@ -159,6 +163,7 @@ export const make = <A, E = never>(options: Options<A, E>): Effect.Effect<Cache<
       toString: () => JSON.stringify(toJSON()),
       [NodeInspectSymbol]: toJSON
     }
+    return Effect.as(Scope.addFinalizer(scope, Effect.sync(() => remembering.close())), cache)
   })
 
 /**

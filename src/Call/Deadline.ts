@@ -19,7 +19,7 @@ import * as Option from "effect/Option"
 import { RejectionTypeId } from "../Circuit/Gate.js"
 import type { Combinator, Description } from "../Combinator.js"
 import { makeCombinator } from "../internal/combinator.js"
-import { nowOf } from "../internal/now.js"
+import { fromWallClock, nowOf, toWallClock } from "../internal/now.js"
 import type { Call } from "../internal/pipeline.js"
 import { stackless } from "../internal/stackless.js"
 import { reader } from "../InvalidOptions.js"
@@ -90,7 +90,7 @@ export function within<A, E, R>(
   const millis = reader("Deadline.within").duration("duration", given)
   const combinator = limited(
     { policy: "Deadline", settings: { withinMillis: millis === Infinity ? null : millis } },
-    (now) => now + millis
+    (fiber) => nowOf(fiber) + millis
   )
   return Effect.isEffect(first) ? combinator(first) : combinator
 }
@@ -123,7 +123,7 @@ export function at<A, E, R>(first: Effect.Effect<A, E, R> | number, second?: num
     : reader("Deadline.at").refuse("deadline", given, "a number of milliseconds since the epoch")
   const combinator = limited(
     { policy: "Deadline", settings: { atMillis: Number.isFinite(deadline) ? deadline : null } },
-    () => deadline
+    (fiber) => fromWallClock(deadline, fiber)
   )
   return Effect.isEffect(first) ? combinator(first) : combinator
 }
@@ -142,7 +142,10 @@ export function at<A, E, R>(first: Effect.Effect<A, E, R> | number, second?: num
  * @since 0.1.0
  * @category accessors
  */
-export const current: Effect.Effect<Option.Option<number>> = Effect.map(CurrentDeadline, Option.fromNullable)
+export const current: Effect.Effect<Option.Option<number>> = Effect.withFiberRuntime((fiber) => {
+  const deadline = Context.get(fiber.currentContext, CurrentDeadline)
+  return Effect.succeed(deadline === undefined ? Option.none() : Option.some(toWallClock(deadline, fiber)))
+})
 
 /**
  * The time that is left until the ambient deadline, if there is one; zero when it has passed.
@@ -252,19 +255,24 @@ const units = [["u", 1e-3], ["m", 1], ["S", 1_000], ["M", 60_000], ["H", 3_600_0
 
 const mostDigits = 99_999_999
 
-const limited = (description: Description, deadlineOf: (now: number) => number): Combinator<DeadlineExceeded> =>
-  makeCombinator([description], [{ around: (call) => limit(call, deadlineOf) }])
+const limited = (
+  description: Description,
+  deadlineOf: (fiber: Call["fiber"]) => number
+): Combinator<DeadlineExceeded> => makeCombinator([description], [{ around: (call) => limit(call, deadlineOf) }])
 
-const limit = (call: Call, deadlineOf: (now: number) => number) => {
+const limit = (call: Call, deadlineOf: (fiber: Call["fiber"]) => number) => {
   const now = nowOf(call.fiber)
   const ambient = Context.get(call.fiber.currentContext, CurrentDeadline) ?? Infinity
-  const deadline = Math.min(deadlineOf(now), ambient)
+  const deadline = Math.min(deadlineOf(call.fiber), ambient)
   if (deadline === Infinity) return undefined
   if (deadline <= now) {
+    const at = toWallClock(deadline, call.fiber)
     return Exit.fail(
-      stackless(() => new DeadlineExceeded({ deadline, started: false, [RejectionTypeId]: RejectionTypeId }))
+      stackless(() => new DeadlineExceeded({ deadline: at, started: false, [RejectionTypeId]: RejectionTypeId }))
     )
   }
-  const late = Effect.suspend(() => stackless(() => new DeadlineExceeded({ deadline, started: true })))
+  const late = Effect.suspend(() =>
+    stackless(() => new DeadlineExceeded({ deadline: toWallClock(deadline, call.fiber), started: true }))
+  )
   return inFiber(Effect.provideService(call.inner(), CurrentDeadline, deadline), deadline - now, late, false)
 }

@@ -48,12 +48,13 @@ export type CallEvent =
 export interface Observer {
   /** Takes an event, at once. */
   readonly notify: (event: CallEvent) => void
-  /** How many events were dropped since the handler could not keep up. */
+  /** How many events were dropped, since the handler could not keep up or the scope had closed. */
   readonly dropped: Effect.Effect<number>
 }
 
 /**
- * An observer with a handler, for as long as the scope is open. Dies with `InvalidOptions` when the capacity is below 1.
+ * An observer with a handler, for as long as the scope is open. What it has not handled by then, and what comes later, is
+ * dropped. Dies with `InvalidOptions` when the capacity is below 1.
  *
  * @example
  * ```ts
@@ -80,6 +81,12 @@ export const make = <R>(
     const waiting = MutableQueue.bounded<CallEvent>(capacity)
     let dropped = 0
     let wake: (() => void) | undefined
+    let closed = false
+    const close = Effect.sync(() => {
+      closed = true
+      dropped += MutableQueue.length(waiting)
+      while (!MutableQueue.isEmpty(waiting)) MutableQueue.poll(waiting, undefined)
+    })
     const next = Effect.async<CallEvent>((resume) => {
       const take = () => {
         wake = undefined
@@ -93,8 +100,16 @@ export const make = <R>(
         Effect.suspend(() => handle(event)),
         (cause) => Effect.logDebug("An observer failed", cause)
       ))
-    return Effect.as(Effect.forkScoped(Effect.interruptible(Effect.forever(handled))), {
+    const handling = Effect.zipRight(
+      Effect.addFinalizer(() => close),
+      Effect.forkScoped(Effect.interruptible(Effect.forever(handled)))
+    )
+    return Effect.as(handling, {
       notify: (event) => {
+        if (closed) {
+          dropped++
+          return
+        }
         if (MutableQueue.isFull(waiting)) {
           MutableQueue.poll(waiting, undefined)
           dropped++

@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -20,7 +20,7 @@ import * as internal from "./internal/bulkhead/bulkhead.js"
 import { TypeId } from "./internal/bulkhead/bulkhead.js"
 import type { BulkheadFull, WeightTooHigh } from "./internal/bulkhead/bulkheadFull.js"
 import { defaultMaxKeys, makeFamily } from "./internal/gate/family.js"
-import { foundCombinator } from "./internal/gate/gate.js"
+import { gateTag } from "./internal/gate/gateTag.js"
 
 export { BulkheadFull, WeightTooHigh } from "./internal/bulkhead/bulkheadFull.js"
 
@@ -238,14 +238,9 @@ export interface TagClass<Self, Id extends string> extends Context.TagClass<Self
  * @category services
  */
 export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> => {
-  // Qualified, so that a limiter or a service of the program may have the same name.
-  const tag = Context.Tag(`holdfast/Bulkhead/${id}` as const)<Self, Bulkhead>()
+  const tag = gateTag("Bulkhead", id)<Self, Bulkhead>()
   return Object.assign(tag, {
-    layer: (options?: Partial<Options>) => Layer.effect(tag, make({ key: id, ...options })),
-    protect: foundCombinator<BulkheadFull, Self>(
-      { policy: "Bulkhead", key: id, settings: { service: true } },
-      (fiber) => Context.unsafeGet(fiber.currentContext, tag)
-    )
+    layer: (options?: Partial<Options>) => Layer.effect(tag, make({ key: id, ...options }))
   })
 }
 

@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -26,7 +26,7 @@ import { startHealthCheck } from "./internal/breaker/healthCheck.js"
 import type { OpenFor } from "./internal/breaker/openFor.js"
 import type { Trip } from "./internal/breaker/trip.js"
 import { bothForms } from "./internal/gate/forms.js"
-import { foundCombinator } from "./internal/gate/gate.js"
+import { gateTag } from "./internal/gate/gateTag.js"
 
 export { TypeId } from "./internal/breaker/breaker.js"
 export type { Outcome } from "./internal/breaker/breakerMachine.js"
@@ -185,9 +185,10 @@ export interface Options {
   readonly openJitter?: number | undefined
   /**
    * The time that the failing call itself asks for, such as the Retry-After of a response. Above zero it takes the
-   * place of `openFor`, where the breaker opens because of this call.
+   * place of `openFor`, where the breaker opens because of this call. `now` is what a date counts from: the time of the
+   * `Clock` in milliseconds since the epoch.
    */
-  readonly hint?: ((exit: Exit.Exit<unknown, unknown>) => Duration.DurationInput | undefined) | undefined
+  readonly hint?: ((exit: Exit.Exit<unknown, unknown>, now: number) => Duration.DurationInput | undefined) | undefined
   /** The longest time that a call may ask for. Default 5 minutes. */
   readonly hintCap?: Duration.DurationInput | undefined
   /** So many successful probes close it. Default 2. */
@@ -398,13 +399,8 @@ export interface TagClass<Self, Id extends string>
  * @category services
  */
 export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> => {
-  // Qualified, so that a limiter or a service of the program may have the same name.
-  const tag = Context.Tag(`holdfast/CircuitBreaker/${id}` as const)<Self, CircuitBreaker>()
+  const tag = gateTag("CircuitBreaker", id)<Self, CircuitBreaker>()
   return Object.assign(tag, {
-    layer: (options?: Partial<Options>) => Layer.effect(tag, make({ key: id, ...options })),
-    protect: foundCombinator<CircuitOpen | Isolated, Self>(
-      { policy: "CircuitBreaker", key: id, settings: { service: true } },
-      (fiber) => Context.unsafeGet(fiber.currentContext, tag)
-    )
+    layer: (options?: Partial<Options>) => Layer.effect(tag, make({ key: id, ...options }))
   })
 }

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -20,7 +20,7 @@ import { ConcurrencyLimitImpl, type LimitExceeded, TypeId } from "./internal/con
 import { type Algorithm, gradient, startAlgorithm } from "./internal/concurrency/limitAlgorithms.js"
 import { defaultMaxKeys, makeFamily } from "./internal/gate/family.js"
 import { bothForms } from "./internal/gate/forms.js"
-import { foundCombinator } from "./internal/gate/gate.js"
+import { gateTag } from "./internal/gate/gateTag.js"
 
 export { LimitExceeded, TypeId } from "./internal/concurrency/concurrencyLimit.js"
 export { aimd, AlgorithmTypeId, custom, gradient, vegas, windowed } from "./internal/concurrency/limitAlgorithms.js"
@@ -241,13 +241,9 @@ export interface TagClass<Self, Id extends string>
  * @category services
  */
 export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> => {
-  const tag = Context.Tag(`holdfast/ConcurrencyLimit/${id}` as const)<Self, ConcurrencyLimit>()
+  const tag = gateTag("ConcurrencyLimit", id)<Self, ConcurrencyLimit>()
   return Object.assign(tag, {
-    layer: (options?: Partial<Options>) => Layer.effect(tag, make({ key: id, ...options })),
-    protect: foundCombinator<LimitExceeded, Self>(
-      { policy: "ConcurrencyLimit", key: id, settings: { service: true } },
-      (fiber) => Context.unsafeGet(fiber.currentContext, tag)
-    )
+    layer: (options?: Partial<Options>) => Layer.effect(tag, make({ key: id, ...options }))
   })
 }
 

@@ -5,7 +5,7 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -16,7 +16,7 @@ import { nowOf } from "../internal/now.js"
 import { reader } from "../InvalidOptions.js"
 import type * as Gate from "./Gate.js"
 import { bothForms } from "./internal/gate/forms.js"
-import { foundCombinator } from "./internal/gate/gate.js"
+import { gateTag } from "./internal/gate/gateTag.js"
 import { StartEventLoopMonitor } from "./internal/shedder/eventLoop.js"
 import { EventLoopShedder } from "./internal/shedder/eventLoopShedder.js"
 import { LatencyShedder } from "./internal/shedder/latencyShedder.js"
@@ -194,8 +194,8 @@ export interface EventLoopOptions {
 
 /**
  * Sheds every call while the event loop of the process was late in the last window: then all calls are, whatever they
- * do. Dies with `InvalidOptions` when the options can never work, and where the delay cannot be measured; see
- * `StartEventLoopMonitor`.
+ * do. When the scope has closed nothing is measured any more, and every call passes. Dies with `InvalidOptions` when the
+ * options can never work, and where the delay cannot be measured; see `StartEventLoopMonitor`.
  *
  * @example
  * ```ts
@@ -220,18 +220,16 @@ export const onEventLoopDelay = (options: EventLoopOptions): Effect.Effect<LoadS
         percentile: readPart(read, "percentile", options.percentile ?? 0.9),
         windowMillis: read.positiveDuration("window", options.window ?? "1 second")
       }
-      return Effect.map(
-        Effect.acquireRelease(
-          Effect.sync(() =>
-            start() ?? read.refuse(
-              "monitor",
-              undefined,
-              "there: this runtime does not measure the delay of its event loop, so provide StartEventLoopMonitor"
-            )
-          ),
-          (monitor) => Effect.sync(() => monitor.stop())
-        ),
-        (monitor) => new EventLoopShedder(options.key, settings, monitor, nowOf(fiber))
+      return Effect.acquireRelease(
+        Effect.sync(() => {
+          const monitor = start() ?? read.refuse(
+            "monitor",
+            undefined,
+            "there: this runtime does not measure the delay of its event loop, so provide StartEventLoopMonitor"
+          )
+          return new EventLoopShedder(options.key, settings, monitor, nowOf(fiber))
+        }),
+        (shedder) => Effect.sync(() => shedder.close())
       )
     }))
 
@@ -360,13 +358,9 @@ export interface TagClass<Self, Id extends string>
  * @category services
  */
 export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> => {
-  const tag = Context.Tag(`holdfast/LoadShedder/${id}` as const)<Self, LoadShedder>()
+  const tag = gateTag("LoadShedder", id)<Self, LoadShedder>()
   return Object.assign(tag, {
-    layer: <E, R>(make: Effect.Effect<LoadShedder, E, R>) => Layer.scoped(tag, make),
-    protect: foundCombinator<Shed, Self>(
-      { policy: "LoadShedder", key: id, settings: { service: true } },
-      (fiber) => Context.unsafeGet(fiber.currentContext, tag)
-    )
+    layer: <E, R>(make: Effect.Effect<LoadShedder, E, R>) => Layer.scoped(tag, make)
   })
 }
 

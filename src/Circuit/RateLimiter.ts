@@ -10,7 +10,7 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -20,7 +20,7 @@ import type { Combinator } from "../Combinator.js"
 import { reader } from "../InvalidOptions.js"
 import type * as Gate from "./Gate.js"
 import { defaultMaxKeys, makeFamily } from "./internal/gate/family.js"
-import { foundCombinator } from "./internal/gate/gate.js"
+import { gateTag } from "./internal/gate/gateTag.js"
 import { TypeId } from "./internal/limiter/limiter.js"
 import { buildLimiter } from "./internal/limiter/limiterOptions.js"
 import type { CostTooHigh, RateLimited } from "./internal/limiter/rateLimited.js"
@@ -242,7 +242,8 @@ const behind = (limiter: RateLimiter, call: CallOptions | undefined): Combinator
  * For how long a response asks to wait, or an error that is or holds one: `status` and `headers` of the value or of its
  * `response`. `now` is in milliseconds since the epoch.
  *
- * - 429 (too many requests): its Retry-After, in seconds or as a date; without one that can be read, a minute.
+ * - 429 (too many requests): its Retry-After, in seconds or as a date, which counts from the Date of the response or,
+ *   where it has none, from `now`; without one that can be read, a minute.
  * - 503 (service unavailable): its Retry-After; without one, nothing.
  * - Anything else asks for nothing.
  *
@@ -375,13 +376,8 @@ export interface TagClass<Self, Id extends string>
  * @category services
  */
 export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> => {
-  // Qualified, so that a breaker or a service of the program may have the same name.
-  const tag = Context.Tag(`holdfast/RateLimiter/${id}` as const)<Self, RateLimiter>()
+  const tag = gateTag("RateLimiter", id)<Self, RateLimiter>()
   return Object.assign(tag, {
-    layer: (options?: Partial<Options>) => Layer.effect(tag, make({ key: id, ...options })),
-    protect: foundCombinator<RateLimited, Self>(
-      { policy: "RateLimiter", key: id, settings: { service: true } },
-      (fiber) => Context.unsafeGet(fiber.currentContext, tag)
-    )
+    layer: (options?: Partial<Options>) => Layer.effect(tag, make({ key: id, ...options }))
   })
 }

@@ -8,7 +8,7 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -22,7 +22,7 @@ import type * as Gate from "./Gate.js"
 import { isAnswer } from "./internal/breaker/classify.js"
 import { defaultMaxKeys, makeFamily } from "./internal/gate/family.js"
 import { bothForms } from "./internal/gate/forms.js"
-import { foundCombinator } from "./internal/gate/gate.js"
+import { gateTag } from "./internal/gate/gateTag.js"
 import { type Throttled, ThrottleImpl, TypeId } from "./internal/throttle/throttle.js"
 import type { Settings } from "./internal/throttle/throttling.js"
 
@@ -247,13 +247,9 @@ export interface TagClass<Self, Id extends string> extends Context.TagClass<Self
  * @category services
  */
 export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> => {
-  const tag = Context.Tag(`holdfast/Throttle/${id}` as const)<Self, Throttle>()
+  const tag = gateTag("Throttle", id)<Self, Throttle>()
   return Object.assign(tag, {
-    layer: (options?: Partial<Options>) => Layer.effect(tag, make({ key: id, ...options })),
-    protect: foundCombinator<Throttled, Self>(
-      { policy: "Throttle", key: id, settings: { service: true } },
-      (fiber) => Context.unsafeGet(fiber.currentContext, tag)
-    )
+    layer: (options?: Partial<Options>) => Layer.effect(tag, make({ key: id, ...options }))
   })
 }
 

@@ -61,9 +61,10 @@ export interface RuleOptions<in E> {
   readonly backoff: Backoff | Schedule.Schedule<unknown, NoInfer<E>>
   /**
    * The delay that the failure itself asks for, such as the Retry-After of a response. Above zero it takes the place
-   * of the curve, which then does not move forward; anything else leaves the delay to the curve.
+   * of the curve, which then does not move forward; anything else leaves the delay to the curve. A part of a millisecond
+   * counts as a whole one. `now` is what a date counts from: the time of the `Clock` in milliseconds since the epoch.
    */
-  readonly hint?: ((error: E) => Duration.DurationInput | undefined) | undefined
+  readonly hint?: ((error: E, now: number) => Duration.DurationInput | undefined) | undefined
   /**
    * What the server says about coming back, as the header `grpc-retry-pushback-ms` does: a number of milliseconds to
    * wait, after which the curve starts again from its first delay. A negative number, or text that is no whole number,

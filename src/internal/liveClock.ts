@@ -6,9 +6,9 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 
-export const isLive = (clock: Clock.Clock): boolean => clock === live
+export const liveClock: Clock.Clock = Context.get(DefaultServices.liveServices, Clock.Clock)
 
-const live = Context.get(DefaultServices.liveServices, Clock.Clock)
+export const isLive = (clock: Clock.Clock): boolean => clock === liveClock
 
 /** The longest that a timer of the platform can wait, in milliseconds (24.8 days); it fires at once for more. */
 export const longestTimer = 2 ** 31 - 1

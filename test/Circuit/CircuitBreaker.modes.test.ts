@@ -120,6 +120,10 @@ describe("what opens a CircuitBreaker", () => {
         unsafeCurrentTimeMillis: () => {
           reads++
           return real.unsafeCurrentTimeMillis()
+        },
+        unsafeCurrentTimeNanos: () => {
+          reads++
+          return real.unsafeCurrentTimeNanos()
         }
       }
       const breaker = yield* CircuitBreaker.make(options)
@@ -227,6 +231,12 @@ describe("for how long a CircuitBreaker is open", () => {
         asked = nothing
         assert.strictEqual(yield* until, 30)
       }
+      // A date counts from the time that it is told.
+      yield* TestClock.setTime(60_000)
+      const breaker = yield* CircuitBreaker.make({ ...options, failures: 1, hint: (_, now) => 70_000.5 - now })
+      yield* times(1, fail.pipe(breaker.protect))
+      const { retryAfter } = yield* rejectionOf(ok.pipe(breaker.protect))
+      assert.strictEqual(Duration.toMillis(retryAfter), 10_001)
     }))
 })
 

@@ -21,6 +21,20 @@ describe("RateLimiter.retryAfterOf", () => {
     assert.strictEqual(told("Tue Jan  1 12:01:00 2030 GMT"), 60)
   })
 
+  it("a date counts from the Date of the answer, where there is one, else from the clock (R113)", () => {
+    const at = (date: unknown) =>
+      asked({ status: 429, headers: { "retry-after": "Tue, 01 Jan 2030 12:01:00 GMT", date } })
+    assert.strictEqual(at("Tue, 01 Jan 2030 12:00:30 GMT"), 30)
+    for (const none of [undefined, "soon", "2030-01-01", 7]) assert.strictEqual(at(none), 60)
+  })
+
+  it("what is asked for is rounded up to whole milliseconds (R113)", () => {
+    const wait = (header: unknown, now: number) =>
+      Option.map(RateLimiter.retryAfterOf({ status: 429, headers: { "retry-after": header } }, now), Duration.toMillis)
+    assert.deepStrictEqual(wait("Tue, 01 Jan 2030 12:01:00 GMT", noon + 0.25), Option.some(60_000))
+    assert.deepStrictEqual(wait(0.0001, noon), Option.some(1))
+  })
+
   it("a 429 that does not say when asks for a minute; a 503 then asks for nothing (R113)", () => {
     for (const unreadable of [undefined, "", "soon", "-5", "1.5", "2030-01-01", NaN, {}, null]) {
       assert.strictEqual(told(unreadable), 60)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Data, Duration, Effect, Exit, Fiber, TestClock } from "effect"
+import { Clock, Context, Data, Duration, Effect, Exit, Fiber, TestClock } from "effect"
 import { Policy } from "holdfast/Call"
 import { Grpc, Http, Sql } from "holdfast/Preset"
 import { Backoff, Retry } from "holdfast/Schedule"
@@ -82,6 +82,45 @@ describe("Http", () => {
         yield* TestClock.adjust("1001 millis")
         assert.strictEqual(yield* Fiber.join(fiber), "ok")
       }
+    }))
+
+  it.effect("a date in an answer without a Date counts from the clock, and is never tried before it (R145)", () =>
+    Effect.gen(function*() {
+      const asked = Date.UTC(2026, 10, 21, 0, 0, 7)
+      for (const before of [6_999.5, 7_000, 1, 0.25]) {
+        yield* TestClock.setTime(asked - before)
+        const error = new ClientError({
+          status: 503,
+          headers: { "Retry-After": new Date(asked).toUTCString() },
+          request: { method: "GET" }
+        })
+        const starts: Array<number> = []
+        const call = Effect.flatMap(
+          Clock.currentTimeMillis,
+          (now) => Effect.zipRight(Effect.sync(() => starts.push(now)), Effect.fail(error))
+        )
+        const fiber = yield* Effect.fork(Http.retry()(call))
+        yield* TestClock.adjust(Math.ceil(before) - 1)
+        assert.lengthOf(starts, 1)
+        yield* TestClock.adjust("1001 millis")
+        assert.isAtLeast(starts[1] ?? 0, asked)
+        yield* Fiber.interrupt(fiber)
+      }
+    }))
+
+  it.effect("a date in an answer with a Date counts from that, whatever the clock says (R145)", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(Date.UTC(2040, 0, 1))
+      const headers = { "retry-after": "Sat, 21 Nov 2026 00:00:07 GMT", "date": "Sat, 21 Nov 2026 00:00:00 GMT" }
+      const dependency = yield* Dependency.script([
+        Dependency.fail(new ClientError({ status: 429, headers })),
+        Dependency.succeed("ok")
+      ])
+      const fiber = yield* Effect.fork(Http.retry()(dependency.call))
+      yield* TestClock.adjust("6999 millis")
+      assert.lengthOf(yield* dependency.calls, 1)
+      yield* TestClock.adjust("1001 millis")
+      assert.strictEqual(yield* Fiber.join(fiber), "ok")
     }))
 })
 

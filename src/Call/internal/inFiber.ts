@@ -2,13 +2,13 @@
  * A limit on work that runs in a fiber of its own, which starts at once and in place. Work that never suspends is over
  * before a timer would be set: it costs that fiber and nothing else.
  */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { constVoid } from "effect/Function"
 import * as Runtime from "effect/Runtime"
+import { nowOf } from "../../internal/now.js"
 import { startTimer } from "./timer.js"
 
 /**
@@ -23,8 +23,7 @@ export const inFiber = <A, E, R, E2>(
 ): Effect.Effect<A, E | E2, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<A, E | E2, R>((caller, { runtimeFlags }) => {
-      const clock = Context.get(caller.currentDefaultServices, Clock.Clock)
-      const startedAt = clock.unsafeCurrentTimeMillis()
+      const startedAt = nowOf(caller)
       const runtime = Runtime.make({
         // The requirements of the effect that runs here are those of the fiber that runs it.
         context: caller.currentContext as Context.Context<R>,
@@ -37,7 +36,7 @@ export const inFiber = <A, E, R, E2>(
 
       let stopTimer = constVoid
       const first = Effect.async<Exit.Exit<A, E> | undefined>((resume) => {
-        const remaining = millis - (clock.unsafeCurrentTimeMillis() - startedAt)
+        const remaining = millis - (nowOf(caller) - startedAt)
         stopTimer = startTimer(caller, runtime, remaining, (exit) => resume(Effect.as(exit, undefined)))
         work.addObserver((exit) => resume(Effect.succeed(exit)))
       })

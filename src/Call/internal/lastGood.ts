@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Combinator, Description } from "../../Combinator.js"
 import { makeCombinator } from "../../internal/combinator.js"
-import { nowOf } from "../../internal/now.js"
+import { ageClockOf } from "../../internal/now.js"
 import { observed } from "../../internal/observed.js"
 import type { Call, Stage } from "../../internal/pipeline.js"
 import { reader } from "../../InvalidOptions.js"
@@ -169,14 +169,14 @@ const stage = (serving: Serving): Stage => ({
   },
   leave: (call, exit) => {
     if (Exit.isFailure(exit)) return serve(serving, call, exit)
-    serving.memory.remember(serving.key, call.place as number, exit.value, nowOf(call.fiber))
+    serving.memory.remember(serving.key, call.place as number, exit.value, ageClockOf(call.fiber))
     return Exit.succeed(serving.shown(exit.value, Duration.zero))
   }
 })
 
 const serve = (serving: Serving, call: Call, exit: Exit.Exit<unknown, unknown>) => {
   const { key, maxStaleMillis, memory, on, onStale, shown } = serving
-  const known = memory.recall(key, nowOf(call.fiber))
+  const known = memory.recall(key, ageClockOf(call.fiber))
   if (known === undefined || known.ageMillis > maxStaleMillis) return exit
   const { age } = known
   const value = Exit.succeed(shown(known.value, age))

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { NodeInspectSymbol } from "effect/Inspectable"
 import * as Option from "effect/Option"
 import { pipeArguments } from "effect/Pipeable"
-import { nowOf } from "../../internal/now.js"
+import { ageClockOf } from "../../internal/now.js"
 import type { Aged, LastGood } from "../LastGood.js"
 import { Bounded } from "./bounded.js"
 
@@ -46,13 +46,13 @@ export class Memory<A> implements LastGood<A> {
   recall(key: string, now: number): (Aged<A> & { readonly ageMillis: number }) | undefined {
     const known = this.values.get(key)
     if (known === undefined) return undefined
-    const ageMillis = Math.max(0, now - known.at)
+    const ageMillis = now - known.at
     return { value: known.value, ageMillis, age: Duration.millis(ageMillis) }
   }
 
   readonly get = (key: string): Effect.Effect<Option.Option<Aged<A>>> =>
     Effect.withFiberRuntime((fiber) => {
-      const known = this.recall(key, nowOf(fiber))
+      const known = this.recall(key, ageClockOf(fiber))
       return Effect.succeed(Option.map(Option.fromNullable(known), ({ age, value }) => ({ value, age })))
     })
   readonly forget = (key: string): Effect.Effect<void> => Effect.sync(() => void this.values.delete(key))

@@ -5,7 +5,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { globalValue } from "effect/GlobalValue"
-import { nowOf } from "../../internal/now.js"
+import { nowOf, wallClockOf } from "../../internal/now.js"
 import { type Stage, through } from "../../internal/pipeline.js"
 import type { CallEvent, Observer } from "../Observer.js"
 
@@ -31,14 +31,13 @@ export const observeCalls = (observers: ReadonlyArray<Observer>): Stage => ({
 
 const told = (counted: Counted, observers: ReadonlyArray<Observer>): Stage => ({
   enter: (call) => {
-    const at = nowOf(call.fiber)
-    call.place = at
-    tell(observers, { _tag: "CallStarted", call: counted.id, at })
+    call.place = nowOf(call.fiber)
+    tell(observers, { _tag: "CallStarted", call: counted.id, at: wallClockOf(call.fiber) })
     return undefined
   },
   leave: (call, exit) => {
-    const at = nowOf(call.fiber)
-    const durationMillis = at - (call.place as number)
+    const at = wallClockOf(call.fiber)
+    const durationMillis = nowOf(call.fiber) - (call.place as number)
     tell(observers, { _tag: "CallEnded", call: counted.id, attempts: counted.attempts, at, durationMillis, exit })
     return exit
   }
@@ -49,23 +48,22 @@ export const observeAttempts = (observers: ReadonlyArray<Observer>): Stage => ({
   enter: (call) => {
     const counted = Context.get(call.fiber.currentContext, CurrentCall)
     const attempt = ++counted.attempts
-    const at = nowOf(call.fiber)
-    call.place = { call: counted.id, attempt, at } satisfies Attempt
-    tell(observers, { _tag: "AttemptStarted", call: counted.id, attempt, at })
+    const which = { call: counted.id, attempt }
+    call.place = { which, startedAt: nowOf(call.fiber) } satisfies Attempt
+    tell(observers, { _tag: "AttemptStarted", ...which, at: wallClockOf(call.fiber) })
     return undefined
   },
   leave: (call, exit) => {
-    const { at: startedAt, ...which } = call.place as Attempt
-    const at = nowOf(call.fiber)
-    tell(observers, { _tag: "AttemptEnded", ...which, at, durationMillis: at - startedAt, exit })
+    const { startedAt, which } = call.place as Attempt
+    const durationMillis = nowOf(call.fiber) - startedAt
+    tell(observers, { _tag: "AttemptEnded", ...which, at: wallClockOf(call.fiber), durationMillis, exit })
     return exit
   }
 })
 
 interface Attempt {
-  readonly call: number
-  readonly attempt: number
-  readonly at: number
+  readonly which: { readonly call: number; readonly attempt: number }
+  readonly startedAt: number
 }
 
 const tell = (observers: ReadonlyArray<Observer>, event: CallEvent): void => {

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { nowOf } from "../../internal/now.js"
+import { ageClockOf } from "../../internal/now.js"
 import type { Call } from "../../internal/pipeline.js"
 import type { Snapshot } from "../Cache.js"
 import { Bounded } from "./bounded.js"
@@ -36,6 +36,7 @@ export class Remembering {
   private hits = 0
   private stale = 0
   private misses = 0
+  private closed = false
   constructor(private readonly settings: Settings, private readonly scope: Scope.Scope) {
     this.entries = new Bounded(settings.capacity)
   }
@@ -43,8 +44,9 @@ export class Remembering {
   /** What a call of a key comes to. */
   serve(key: string, call: Call): Rest {
     const entry = this.entries.get(key)
-    const state = entry === undefined ? "gone" : freshness(entry, nowOf(call.fiber))
-    if (entry === undefined || state === "gone") {
+    const state = entry === undefined ? "gone" : freshness(entry, ageClockOf(call.fiber))
+    // When the scope has closed nobody renews what is stale, and it would be served for ever.
+    if (entry === undefined || state === "gone" || (state === "stale" && this.closed)) {
       this.misses++
       return this.run(key, call.inner())
     }
@@ -58,7 +60,7 @@ export class Remembering {
     const renewal = Effect.withFiberRuntime((fiber) => {
       // Another caller may have renewed it before this fiber came to run.
       const now = this.entries.get(key)
-      return now !== undefined && freshness(now, nowOf(fiber)) === "fresh"
+      return now !== undefined && freshness(now, ageClockOf(fiber)) === "fresh"
         ? Effect.void
         : Effect.exit(this.run(key, inner))
     })
@@ -82,6 +84,11 @@ export class Remembering {
     this.flights.detachAll()
   }
 
+  /** Its scope has closed: nothing runs in the background any more. */
+  close(): void {
+    this.closed = true
+  }
+
   snapshot(): Snapshot {
     return { size: this.entries.size, hits: this.hits, stale: this.stale, misses: this.misses }
   }
@@ -90,7 +97,7 @@ export class Remembering {
     return this.flights.join(key, (flight) =>
       Effect.onExit(inner, (exit) =>
         Effect.withFiberRuntime((fiber) => {
-          this.store(key, flight, exit, nowOf(fiber))
+          this.store(key, flight, exit, ageClockOf(fiber))
           return Effect.void
         })))
   }

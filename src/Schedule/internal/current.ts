@@ -27,8 +27,9 @@ export class CurrentAttempt extends Context.Reference<CurrentAttempt>()(
 ) {}
 
 /**
- * The time by which the call must have ended, in milliseconds of the `Clock` since the epoch; `undefined` where there
- * is no such time. A retry inside it begins no sleep that would end at or after the deadline.
+ * The time by which the call must have ended; `undefined` where there is no such time. A retry inside it begins no sleep
+ * that would end at or after the deadline. It is counted in milliseconds as `Clock.currentTimeNanos` counts, which
+ * nobody sets; `Deadline.current` says it by the wall clock.
  *
  * @example
  * ```ts
@@ -38,8 +39,8 @@ export class CurrentAttempt extends Context.Reference<CurrentAttempt>()(
  * const call = Effect.fail("busy").pipe(
  *   Retry.rules([Retry.onAny({ retries: "unlimited", backoff: Backoff.standard })])
  * )
- * const bounded = Effect.flatMap(Clock.currentTimeMillis, (now) =>
- *   Effect.provideService(call, Retry.CurrentDeadline, now + 10_000)
+ * const bounded = Effect.flatMap(Clock.currentTimeNanos, (now) =>
+ *   Effect.provideService(call, Retry.CurrentDeadline, Number(now / 1_000_000n) + 10_000)
  * )
  * ```
  *

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import { nowOf } from "../../internal/now.js"
+import { wallClockOf } from "../../internal/now.js"
 import type { RetryEvent, Suppressed } from "../Retry.js"
 import * as markers from "./markers.js"
 import type { Matcher } from "./matcher.js"
@@ -87,11 +87,11 @@ const tryRule = (
   const pushback = rule.pushbackMillis(ending)
   if (pushback === "stop") return Effect.succeed(suppressed("pushback", 0))
   if (pushback !== undefined) pace.restart()
-  const asked = marked > 0 ? marked : pushback ?? rule.hintMillis(ending)
+  const asked = marked > 0 ? marked : pushback ?? rule.hintMillis(ending, wallClockOf(question.fiber))
   const isAsked = asked > 0 || pushback !== undefined
   const wait = isAsked
     ? hinted(rule, pace, asked, question, matched)
-    : pace.next(nowOf(question.fiber), matched)
+    : pace.next(wallClockOf(question.fiber), matched)
 
   return Effect.flatMap(wait, (wanted) => {
     if (wanted === undefined) {
@@ -115,14 +115,16 @@ const hinted = (
   { fiber }: Question,
   matched: unknown
 ): Effect.Effect<number | undefined> => {
-  const capped = rule.hintJitterMillis > 0
-    ? Effect.map(Random.next, (u) => Math.min(rule.hintCapMillis, asked + u * rule.hintJitterMillis))
-    : Effect.succeed(Math.min(rule.hintCapMillis, asked))
+  // Timers leave out what is no whole millisecond, and would be too early.
+  const capped = (millis: number) => Math.min(rule.hintCapMillis, Math.ceil(millis))
+  const wait = rule.hintJitterMillis > 0
+    ? Effect.map(Random.next, (u) => capped(asked + u * rule.hintJitterMillis))
+    : Effect.succeed(capped(asked))
   return rule.combine === "replace"
-    ? capped
+    ? wait
     : Effect.zipWith(
-      pace.next(nowOf(fiber), matched),
-      capped,
+      pace.next(wallClockOf(fiber), matched),
+      wait,
       (own, hint) => own === undefined ? undefined : Math.max(own, hint)
     )
 }

@@ -16,7 +16,7 @@ export type Source =
 
 /** The delays of one rule in one call. */
 export interface Pace {
-  /** The next delay in milliseconds, or `undefined` where a schedule has come to its end. */
+  /** The next delay in milliseconds at a time of the wall clock, or `undefined` where a schedule has come to its end. */
   readonly next: (now: number, ended: unknown) => Effect.Effect<number | undefined>
   /** Goes back to the first delay. */
   readonly restart: () => void

@@ -58,8 +58,8 @@ export interface CompiledRule extends Rule<unknown> {
   readonly hintCapMillis: number
   readonly hintJitterMillis: number
   readonly matches: (ending: Ending) => boolean
-  /** The delay that the ending itself asks for; zero when it asks for none. */
-  readonly hintMillis: (ending: Ending) => number
+  /** The delay that the ending itself asks for at a time of the wall clock; zero when it asks for none. */
+  readonly hintMillis: (ending: Ending, now: number) => number
   readonly pushbackMillis: (ending: Ending) => Pushback
   readonly settings: { readonly [name: string]: Json }
 }
@@ -74,7 +74,7 @@ export const makeRule = <E>(
   const read = reader(constructor)
   const { backoff, combine = "replace", exhausted = "stop" } = options
   // Only what the subject has matched is given to what the options say of it.
-  const hint = options.hint as ((matched: unknown) => Duration.DurationInput | undefined) | undefined
+  const hint = options.hint as ((matched: unknown, now: number) => Duration.DurationInput | undefined) | undefined
   const pushback = options.pushback as ((matched: unknown) => string | number | undefined) | undefined
   const source: Source = isBackoff(backoff)
     ? { _tag: "Curve", curve: curveOf(backoff) }
@@ -96,7 +96,9 @@ export const makeRule = <E>(
     hintCapMillis: options.hintCap === undefined ? longest : read.positiveDuration("hintCap", options.hintCap),
     hintJitterMillis: options.hintJitter === undefined ? 0 : read.finiteDuration("hintJitter", options.hintJitter),
     matches: (ending: Ending) => matches(subject, ending),
-    hintMillis: hint === undefined ? () => 0 : (ending: Ending) => askedMillis(hint(matchedOf(subject, ending))),
+    hintMillis: hint === undefined
+      ? () => 0
+      : (ending: Ending, now: number) => askedMillis(hint(matchedOf(subject, ending), now)),
     pushbackMillis: pushback === undefined
       ? () => undefined
       : (ending: Ending) => parsePushback(pushback(matchedOf(subject, ending)))

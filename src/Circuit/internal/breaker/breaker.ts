@@ -12,7 +12,7 @@ import * as MutableRef from "effect/MutableRef"
 import type * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { Description } from "../../../Combinator.js"
-import { nowOf } from "../../../internal/now.js"
+import { nowOf, toWallClock, wallClockOf } from "../../../internal/now.js"
 import { stackless } from "../../../internal/stackless.js"
 import type { CircuitBreaker, Classify, Permit, Snapshot, State, Transition } from "../../CircuitBreaker.js"
 import { Feed } from "../gate/feed.js"
@@ -85,7 +85,7 @@ export class Breaker extends GateValue<CircuitOpen | Isolated> implements Circui
     })
   )
 
-  readonly state: Effect.Effect<State> = Effect.withFiberRuntime((fiber) => Effect.succeed(this.shown(nowOf(fiber))))
+  readonly state: Effect.Effect<State> = Effect.withFiberRuntime((fiber) => Effect.succeed(this.shown(fiber as Runner)))
 
   readonly snapshot: Effect.Effect<Snapshot> = Effect.withFiberRuntime((fiber) =>
     Effect.succeed(this.counts(nowOf(fiber)))
@@ -185,7 +185,7 @@ export class Breaker extends GateValue<CircuitOpen | Isolated> implements Circui
       ? new CircuitOpen({
         breaker: this.key,
         state: decision.state,
-        retryAfter: Duration.millis(decision.retryAfterMillis)
+        retryAfter: Duration.millis(Math.ceil(decision.retryAfterMillis))
       })
       : new Isolated({ breaker: this.key, reason: decision._tag === "Isolated" ? decision.reason : "" })
   }
@@ -197,7 +197,7 @@ export class Breaker extends GateValue<CircuitOpen | Isolated> implements Circui
     const mistakes: Array<unknown> = []
     const breakFor = (end: Exit.Exit<unknown, unknown> | undefined) => (broken: machine.Break): number => {
       try {
-        return opening.millis({ ...broken, exit: end }, now, fiber)
+        return opening.millis({ ...broken, exit: end }, wallClockOf(fiber), fiber)
       } catch (defect) {
         // The dependency is to be left alone, whatever is wrong with how long.
         mistakes.push(defect)
@@ -209,23 +209,37 @@ export class Breaker extends GateValue<CircuitOpen | Isolated> implements Circui
     MutableRef.set(this.cell, next)
     // Told in the same step as the change, or two fibers could tell theirs in the wrong order.
     if (current._tag !== before._tag && before._tag === "HalfOpen") {
-      this.tell(before, current, before.startedAt + settings.deadlineMillis)
+      this.tell(before, current, before.startedAt + settings.deadlineMillis, fiber)
     }
-    if (next._tag !== current._tag) this.tell(current, next, now)
+    if (next._tag !== current._tag) this.tell(current, next, now, fiber)
     if (mistakes.length > 0) throw mistakes[0]
     return decision
   }
 
-  private tell(from: machine.State, to: machine.State, at: number): void {
-    const transition = { breaker: this.key, from: from._tag, to: to._tag, at, generation: to.generation }
+  private tell(from: machine.State, to: machine.State, at: number, fiber: Runner): void {
+    const transition = {
+      breaker: this.key,
+      from: from._tag,
+      to: to._tag,
+      at: toWallClock(at, fiber),
+      generation: to.generation
+    }
     this.feed.tell(transition)
     this.parts.family?.tell(transition)
   }
 
-  private shown(now: number): State {
+  private shown(fiber: Runner): State {
+    const now = nowOf(fiber)
     // What time alone has changed begins its generation with the next call.
     const { generation } = this.current
-    return shown(this.parts.settings, { ...machine.view(this.parts.settings, this.current, now), generation }, now)
+    const state = shown(
+      this.parts.settings,
+      { ...machine.view(this.parts.settings, this.current, now), generation },
+      now
+    )
+    return state._tag === "Open"
+      ? { ...state, openedAt: toWallClock(state.openedAt, fiber), openUntil: toWallClock(state.openUntil, fiber) }
+      : state
   }
 
   private counts(now: number): Snapshot {

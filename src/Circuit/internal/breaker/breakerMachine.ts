@@ -1,5 +1,6 @@
 /**
- * The state machine of a circuit breaker. No effects, no clock: the time is given, and states are plain data.
+ * The state machine of a circuit breaker. No effects, no clock: the time is given and does not go back, and states are
+ * plain data.
  *
  *                      enough failures                          open until `openUntil`, next call
  *        ┌────────┐ ─────────────────────▶ ┌──────┐ ─────────────────────────────────────▶ ┌───────────┐
@@ -181,8 +182,7 @@ const admit = (settings: Settings, state: State, now: number): readonly [State, 
     case "Open":
       return now >= state.openUntil
         ? admit(settings, halfOpen(state, now), now)
-        // A clock that went back must not make the wait longer than it was.
-        : [state, rejected("Open", Math.min(state.openUntil - now, state.openUntil - state.openedAt))]
+        : [state, rejected("Open", state.openUntil - now)]
     case "HalfOpen": {
       if (state.probes < settings.probes) return probe({ ...state, probes: state.probes + 1, lastProbeAt: now })
       const staleIn = state.lastProbeAt + (settings.staleProbeAfterMillis ?? 4 * state.openForMillis) - now

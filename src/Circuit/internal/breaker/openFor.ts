@@ -42,12 +42,12 @@ export type OpenFor =
 export interface OpenForOptions {
   readonly openFor?: OpenFor | undefined
   readonly openJitter?: number | undefined
-  readonly hint?: ((exit: Exit.Exit<unknown, unknown>) => Duration.DurationInput | undefined) | undefined
+  readonly hint?: ((exit: Exit.Exit<unknown, unknown>, now: number) => Duration.DurationInput | undefined) | undefined
   readonly hintCap?: Duration.DurationInput | undefined
 }
 
 export interface Opening {
-  /** Milliseconds, for a break at a time. Throws where the user's function does. */
+  /** Milliseconds, for a break at a time of the wall clock, which schedules go by. Throws where the user's function does. */
   readonly millis: (broken: Break, now: number, fiber: Runner) => number
   readonly description: { readonly [name: string]: Json }
 }
@@ -67,7 +67,7 @@ export const makeOpening = (options: OpenForOptions, module: string): Opening =>
   const { description, millis: own } = ownTime(openFor, read)
   return {
     millis: (broken, now, fiber) => {
-      const hinted = hint === undefined || broken.exit === undefined ? 0 : hintMillis(hint(broken.exit))
+      const hinted = hint === undefined || broken.exit === undefined ? 0 : hintMillis(hint(broken.exit, now))
       const millis = hinted > 0 ? Math.min(hinted, hintCapMillis) : own(broken, now, fiber)
       const spread = jitter === 0 ? millis : millis * (1 + jitter * randomOf(fiber))
       // A breaker that opens for no time at all would not be seen to be open.

@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Description } from "../../../Combinator.js"
+import { nowOf } from "../../../internal/now.js"
 import { stackless } from "../../../internal/stackless.js"
 import { reader } from "../../../InvalidOptions.js"
 import type { Bulkhead } from "../../Bulkhead.js"
@@ -17,7 +18,6 @@ import { Deadlines } from "../gate/deadlines.js"
 import { GateValue, GateView, type Runner, type Ticket } from "../gate/gate.js"
 import { Line, RankedLine } from "../gate/line.js"
 import { classes, priorityOf, rankOf } from "../gate/priority.js"
-import { SteadyTime } from "../gate/steadyTime.js"
 import { Waiter } from "../gate/waiter.js"
 import { BulkheadFull, WeightTooHigh } from "./bulkheadFull.js"
 import { PlacesSemaphore } from "./bulkheadSemaphore.js"
@@ -44,7 +44,6 @@ export class BulkheadImpl extends GateValue<BulkheadFull> implements Bulkhead {
   private readonly places: Places<Call>
   private readonly deadlines = new Deadlines<Call>()
   private readonly alarm = new Alarm((fiber) => this.turnAwayLate(fiber))
-  private readonly time = new SteadyTime()
   private readonly one = this.ticketOf(1)
   /** Whether it matters when a call came. */
   private readonly isTimed: boolean
@@ -102,7 +101,7 @@ export class BulkheadImpl extends GateValue<BulkheadFull> implements Bulkhead {
 
   private standInLine(weight: number, timeoutMillis: number, fiber: Runner): Call {
     const ranked = this.settings.agingMillis !== undefined
-    const now = this.isTimed ? this.time.read(fiber) : 0
+    const now = this.isTimed ? nowOf(fiber) : 0
     const call = new Call(this, weight, now, now + timeoutMillis, ranked ? rankOf(priorityOf(fiber).class) : 0)
     this.places.join(call)
     this.deadlines.add(call)
@@ -162,7 +161,7 @@ export class BulkheadImpl extends GateValue<BulkheadFull> implements Bulkhead {
   }
 
   private turnAwayLate(fiber: Runner): void {
-    const now = this.time.read(fiber)
+    const now = nowOf(fiber)
     for (let call = this.deadlines.first; call !== undefined && call.deadline <= now; call = this.deadlines.first) {
       this.leave(call)
       call.finish(Exit.fail(this.full("timeout")))

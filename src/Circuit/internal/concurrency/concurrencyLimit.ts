@@ -2,13 +2,12 @@
  * The effects around an adaptive limit: count the calls, measure them, and let in those that wait when a place comes
  * free or the limit has grown.
  */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Description } from "../../../Combinator.js"
+import { preciseNowOf } from "../../../internal/now.js"
 import { stackless } from "../../../internal/stackless.js"
 import type { Classify, ConcurrencyLimit, Snapshot } from "../../ConcurrencyLimit.js"
 import { GateValue, type Runner, type Ticket } from "../gate/gate.js"
@@ -93,7 +92,7 @@ export class ConcurrencyLimitImpl extends GateValue<LimitExceeded> implements Co
 
   admit(fiber: Runner): Ticket<LimitExceeded> | Exit.Exit<never, LimitExceeded> {
     const limit = this.working.limit()
-    if (this.inflight < limit && this.line.size === 0) return new Running(this, ++this.inflight, nanosOf(fiber))
+    if (this.inflight < limit && this.line.size === 0) return new Running(this, ++this.inflight, preciseNowOf(fiber))
     if (!this.settings.queue || this.isTooLong(limit, fiber)) {
       this.rejected++
       return Exit.fail(this.exceeded(limit))
@@ -106,13 +105,13 @@ export class ConcurrencyLimitImpl extends GateValue<LimitExceeded> implements Co
   /** A call has ended that began at a time, with so many others. */
   settle({ inflight, startedAt }: Begun, exit: Exit.Exit<unknown, unknown>, fiber: Runner): void {
     this.inflight--
-    const now = nanosOf(fiber)
+    const now = preciseNowOf(fiber)
     try {
       const verdict = this.settings.classify(exit)
       if (verdict !== "ignored") {
-        const rttMillis = Number(now - startedAt) / 1e6
+        const rttMillis = now - startedAt
         this.lastMillis = rttMillis
-        this.working.sample({ rttMillis, inflight, dropped: verdict === "dropped" }, Number(now) / 1e6)
+        this.working.sample({ rttMillis, inflight, dropped: verdict === "dropped" }, now)
       }
     } finally {
       this.letIn(now)
@@ -122,7 +121,7 @@ export class ConcurrencyLimitImpl extends GateValue<LimitExceeded> implements Co
   /** A call has left that has not run. */
   giveBack(fiber: Runner): void {
     this.inflight--
-    this.letIn(nanosOf(fiber))
+    this.letIn(preciseNowOf(fiber))
   }
 
   /** A call waits no longer. */
@@ -139,7 +138,7 @@ export class ConcurrencyLimitImpl extends GateValue<LimitExceeded> implements Co
     return { _id: "ConcurrencyLimit", key: this.key, inflight: this.inflight, state: this.working.state() }
   }
 
-  private letIn(now: bigint): void {
+  private letIn(now: number): void {
     const limit = this.working.limit()
     for (let call = this.line.first; call !== undefined && this.inflight < limit; call = this.line.first) {
       this.line.leave(call)
@@ -170,7 +169,8 @@ const defaultHintMillis = 1_000
 
 interface Begun {
   readonly inflight: number
-  readonly startedAt: bigint
+  /** With fractions: whole milliseconds are too coarse for calls that take less than one. */
+  readonly startedAt: number
 }
 
 class Running implements Ticket<never>, Begun {
@@ -178,7 +178,7 @@ class Running implements Ticket<never>, Begun {
   constructor(
     private readonly owner: ConcurrencyLimitImpl,
     readonly inflight: number,
-    readonly startedAt: bigint
+    readonly startedAt: number
   ) {}
   settle(exit: Exit.Exit<unknown, unknown>, fiber: Runner): void {
     this.owner.settle(this, exit, fiber)
@@ -205,7 +205,3 @@ class WaitingCall extends Waiter<WaitingCall, LimitExceeded> {
     else this.owner.leave(this)
   }
 }
-
-/** Milliseconds are too coarse for calls that take less than one. */
-const nanosOf = (fiber: Runner): bigint =>
-  Context.get(fiber.currentDefaultServices, Clock.Clock).unsafeCurrentTimeNanos()

@@ -54,21 +54,31 @@ export class Alarm {
   private ringing = false
 
   private sleep(sleeper: Sleeper, millis: number): Effect.Effect<void> {
-    return Effect.flatMap(sleepMillis(millis), () =>
-      Effect.withFiberRuntime((fiber) => {
-        // Woken and put aside in the same moment.
-        if (this.sleeper !== sleeper) return Effect.void
-        this.sleeper = undefined
-        this.ringing = true
-        try {
-          this.ring(fiber as Runner)
-        } finally {
-          this.ringing = false
-        }
-        const next = this.sleeper as Sleeper | undefined
-        if (next === undefined) return Effect.void
-        next.fiber = fiber as Fiber.RuntimeFiber<void>
-        return this.sleep(next, next.wakesAt - nowOf(fiber as Runner))
-      }))
+    return Effect.matchCauseEffect(sleepMillis(millis), {
+      // A clock that cannot sleep rings for nobody: who comes next, with a clock of its own, sets it anew.
+      onFailure: (cause) => {
+        if (this.sleeper === sleeper) this.sleeper = undefined
+        return Effect.failCause(cause)
+      },
+      onSuccess: () => this.wake(sleeper)
+    })
+  }
+
+  private wake(sleeper: Sleeper): Effect.Effect<void> {
+    return Effect.withFiberRuntime((fiber) => {
+      // Woken and put aside in the same moment.
+      if (this.sleeper !== sleeper) return Effect.void
+      this.sleeper = undefined
+      this.ringing = true
+      try {
+        this.ring(fiber as Runner)
+      } finally {
+        this.ringing = false
+      }
+      const next = this.sleeper as Sleeper | undefined
+      if (next === undefined) return Effect.void
+      next.fiber = fiber as Fiber.RuntimeFiber<void>
+      return this.sleep(next, next.wakesAt - nowOf(fiber as Runner))
+    })
   }
 }

@@ -12,7 +12,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { type Combinator, type Description } from "../../../Combinator.js"
 import { makeCombinator } from "../../../internal/combinator.js"
-import { nowOf } from "../../../internal/now.js"
+import { nowOf, wallClockOf } from "../../../internal/now.js"
 import { stackless } from "../../../internal/stackless.js"
 import { reader } from "../../../InvalidOptions.js"
 import type { Gate } from "../../Gate.js"
@@ -21,7 +21,6 @@ import { Alarm } from "../gate/alarm.js"
 import { Deadlines } from "../gate/deadlines.js"
 import { GateValue, GateView, type Runner, type Ticket } from "../gate/gate.js"
 import { Line } from "../gate/line.js"
-import { SteadyTime } from "../gate/steadyTime.js"
 import { Waiter } from "../gate/waiter.js"
 import type { Algorithm, Limit } from "./rate/algorithm.js"
 import { CostTooHigh, RateLimited } from "./rateLimited.js"
@@ -58,8 +57,7 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
   /** Since when the first of the line has been first, and nothing but time has passed. */
   private undisturbedSince = -Infinity
   private readonly deadlines = new Deadlines<Call<S>>()
-  private readonly alarm = new Alarm((fiber) => this.proceed(this.time.read(fiber), fiber))
-  private readonly time = new SteadyTime()
+  private readonly alarm = new Alarm((fiber) => this.proceed(nowOf(fiber), fiber))
 
   constructor(key: string, description: Description, private readonly settings: Settings<S>) {
     super(key, description)
@@ -165,7 +163,7 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
   /** The call has not run: what it took comes back, to those who wait first. */
   giveBack(taken: Taken<S>, fiber: Runner): void {
     if (taken.epoch !== this.epoch) return
-    const now = this.time.read(fiber)
+    const now = nowOf(fiber)
     this.state = this.algorithm.giveBack(this.limit, this.state, taken.cost, taken.left, now)
     this.disturb(now, fiber)
   }
@@ -173,16 +171,16 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
   /** A call waits no longer. */
   leave(call: Call<S>, fiber: Runner): void {
     this.takeOut(call)
-    this.disturb(this.time.read(fiber), fiber)
+    this.disturb(nowOf(fiber), fiber)
   }
 
   /** The call has run: its end may ask to wait. */
   heedExit(exit: Exit.Exit<unknown, unknown>, fiber: Runner): void {
     const answer = Exit.isSuccess(exit) ? exit.value : Option.getOrUndefined(Cause.failureOption(exit.cause))
-    const asked = this.settings.retryAfterOf(answer, nowOf(fiber))
+    const asked = this.settings.retryAfterOf(answer, wallClockOf(fiber))
     if (Option.isNone(asked)) return
     const millis = Math.min(Duration.toMillis(asked.value), this.settings.maxRetryAfterMillis)
-    const now = this.time.read(fiber)
+    const now = nowOf(fiber)
     if (millis > 0) this.blockUntil(now + millis, now, fiber)
   }
 
@@ -191,7 +189,7 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
     maxWaitMillis: number,
     fiber: Runner
   ): Ticket<RateLimited> | Exit.Exit<never, RateLimited> {
-    const now = this.time.read(fiber)
+    const now = nowOf(fiber)
     // Its alarm may be late, and the turn of the first have come.
     if (this.line.size > 0) this.proceed(now, fiber)
     const wait = this.untilTurn(cost, this.ahead, now)
@@ -301,7 +299,7 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
   private step<A>(change: (now: number, fiber: Runner) => A): Effect.Effect<A> {
     return Effect.withFiberRuntime((fiber) => {
       const runner = fiber as Runner
-      return Effect.succeed(change(this.time.read(runner), runner))
+      return Effect.succeed(change(nowOf(runner), runner))
     })
   }
 }

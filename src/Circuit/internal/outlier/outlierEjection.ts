@@ -11,7 +11,7 @@ import { pipeArguments } from "effect/Pipeable"
 import type * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { Combinator, Json } from "../../../Combinator.js"
-import { nowOf } from "../../../internal/now.js"
+import { nowOf, toWallClock, wallClockOf } from "../../../internal/now.js"
 import { stackless } from "../../../internal/stackless.js"
 import { reader } from "../../../InvalidOptions.js"
 import type { Gate } from "../../Gate.js"
@@ -87,7 +87,7 @@ export class OutlierEjectionImpl implements OutlierEjection {
         host: each.host,
         failures: each.failures,
         timesEjected: each.timesEjected,
-        ejectedUntil: machine.isEjected(each, now) ? each.ejectedUntil : null
+        ejectedUntil: machine.isEjected(each, now) ? toWallClock(each.ejectedUntil, fiber) : null
       }))
     )
   })
@@ -121,11 +121,11 @@ export class OutlierEjectionImpl implements OutlierEjection {
 
   admit(host: string, fiber: Runner): Ticket<HostEjected> | Exit.Exit<never, HostEjected> {
     const now = nowOf(fiber)
-    this.change(machine.sweep(this.settings, this.fleet, now), now)
+    this.change(machine.sweep(this.settings, this.fleet, now), fiber)
     const status = this.fleet.hosts.find((each) => each.host === host)
     // A host that has left the fleet is nobody's to judge.
     if (status === undefined || !machine.isEjected(status, now)) return new Sent(this, host, status?.generation ?? -1)
-    const retryAfter = Duration.millis(status.ejectedUntil - now)
+    const retryAfter = Duration.millis(Math.ceil(status.ejectedUntil - now))
     return Exit.fail(stackless(() => new HostEjected({ fleet: this.key, host, retryAfter })))
   }
 
@@ -133,7 +133,7 @@ export class OutlierEjectionImpl implements OutlierEjection {
     const outcome = this.classify(exit)
     if (outcome === "neutral") return
     const now = nowOf(fiber)
-    this.change(machine.settle(this.settings, this.fleet, call, outcome, now), now)
+    this.change(machine.settle(this.settings, this.fleet, call, outcome, now), fiber)
   }
 
   pipe() {
@@ -158,13 +158,16 @@ export class OutlierEjectionImpl implements OutlierEjection {
 
   private inService(fiber: Runner): ReadonlyArray<string> {
     const now = nowOf(fiber)
-    this.change(machine.sweep(this.settings, this.fleet, now), now)
+    this.change(machine.sweep(this.settings, this.fleet, now), fiber)
     return this.fleet.hosts.filter((host) => !machine.isEjected(host, now)).map(({ host }) => host)
   }
 
-  private change([next, ejections]: ReturnType<typeof machine.settle>, at: number): void {
+  private change([next, ejections]: ReturnType<typeof machine.settle>, fiber: Runner): void {
     MutableRef.set(this.cell, next)
-    for (const ejection of ejections) this.feed.tell({ fleet: this.key, ...ejection, at })
+    for (const ejection of ejections) {
+      const until = toWallClock(ejection.until, fiber)
+      this.feed.tell({ fleet: this.key, ...ejection, until, at: wallClockOf(fiber) })
+    }
   }
 }
 

@@ -17,6 +17,7 @@ export interface Settings {
 
 export class EventLoopShedder extends Shedder {
   private delayMillis = 0
+  private closed = false
 
   constructor(
     key: string,
@@ -28,6 +29,7 @@ export class EventLoopShedder extends Shedder {
   }
 
   admit(fiber: Runner): Ticket<Shed> | Exit.Exit<never, Shed> {
+    if (this.closed) return passed
     const now = nowOf(fiber)
     const { limitMillis, percentile, windowMillis } = this.settings
     if (now - this.readAt >= windowMillis) {
@@ -35,6 +37,13 @@ export class EventLoopShedder extends Shedder {
       this.readAt = now
     }
     return this.delayMillis > limitMillis ? this.shed("eventLoop", this.readAt + windowMillis - now) : passed
+  }
+
+  /** Nothing is measured any more. */
+  close(): void {
+    this.closed = true
+    this.delayMillis = 0
+    this.monitor.stop()
   }
 
   protected look() {

@@ -73,7 +73,7 @@ export class ThrottleImpl extends GateValue<Throttled> implements Throttle {
     MutableRef.set(cell, next)
     if (probability > 0 && randomOf(fiber) < probability) {
       this.rejected++
-      const retryAfter = Duration.millis(machine.untilNextBucket(settings, next, now))
+      const retryAfter = Duration.millis(Math.ceil(machine.untilNextBucket(settings, next, now)))
       return Exit.fail(stackless(() => new Throttled({ throttle: this.key, probability, retryAfter })))
     }
     return new Sent(this, bucket)
