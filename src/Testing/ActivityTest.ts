@@ -6,7 +6,6 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
-import { identity } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import { reader } from "../InvalidOptions.js"
 import { type Activity, Attempt, type Outside } from "../Workflow/Activity.js"
@@ -107,8 +106,7 @@ export const run = <Payload, Success, Error, Details, E extends Error, R>(
       Effect.provideService(Channel, {
         beat: (text) => void heartbeats.push(fitting("a heartbeat", activity.decodeDetails(text))),
         details,
-        token: Effect.succeed(tokenOf({ runId, command: 1, attempt }, makeSecret())),
-        scheduler: identity
+        token: Effect.succeed(tokenOf({ runId, command: 1, attempt }, makeSecret()))
       }),
       Effect.exit,
       Effect.map((exit) => ({ exit, heartbeats }))

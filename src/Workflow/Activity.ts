@@ -384,34 +384,34 @@ const activity = <Payload, Success, Error, Details>(
         Effect.gen(function*() {
           const engine = yield* Engine
           const runtime = yield* Effect.runtime<Exclude<R, Attempt | Scope.Scope>>()
-          const scheduler = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler)
           yield* engine.addActivity({
             name,
-            launch: (text, info, channel) => {
-              // Made here, so that the fiber starts with it: `Effect.scoped` would provide it to a fiber that runs already.
-              const scope = Effect.runSync(Scope.make())
-              const attempt: Effect.Effect<AttemptEnd, never, R> = Either.match(payload.decode(text), {
-                onLeft: (problem) =>
-                  Effect.succeed(
-                    failed({ reason: "Codec", message: `its payload does not fit the schema: ${problem}` })
-                  ),
-                onRight: (value) =>
-                  Effect.map(
-                    Effect.exit(
-                      Effect.onExit(Effect.suspend(() => handler(value)), (exit) => Scope.close(scope, exit))
+            scheduler: FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler),
+            launcher: (scheduler) => {
+              const fiberRefs = Runtime.setFiberRef(runtime, FiberRef.currentScheduler, scheduler).fiberRefs
+              return (text, info, channel) => {
+                // Made here, so that the fiber starts with it: `Effect.scoped` would provide it to a fiber that runs already.
+                const scope = Effect.runSync(Scope.make())
+                const attempt: Effect.Effect<AttemptEnd, never, R> = Either.match(payload.decode(text), {
+                  onLeft: (problem) =>
+                    Effect.succeed(
+                      failed({ reason: "Codec", message: `its payload does not fit the schema: ${problem}` })
                     ),
-                    endOf
-                  )
-              })
-              const context = runtime.context.pipe(
-                Context.add(Attempt, info),
-                Context.add(Scope.Scope, scope),
-                Context.add(Channel, channel)
-              ) as Context.Context<R>
-              return Runtime.runFork(Runtime.make({ ...runtime, context }))(attempt, {
-                immediate: false,
-                scheduler: channel.scheduler(scheduler)
-              })
+                  onRight: (value) =>
+                    Effect.map(
+                      Effect.exit(
+                        Effect.onExit(Effect.suspend(() => handler(value)), (exit) => Scope.close(scope, exit))
+                      ),
+                      endOf
+                    )
+                })
+                const context = runtime.context.pipe(
+                  Context.add(Attempt, info),
+                  Context.add(Scope.Scope, scope),
+                  Context.add(Channel, channel)
+                ) as Context.Context<R>
+                return Runtime.runFork(Runtime.make({ ...runtime, fiberRefs, context }))(attempt, { immediate: false })
+              }
             }
           })
         })

@@ -45,20 +45,17 @@ const onJournal = <A, E, R>(test: (file: string) => Effect.Effect<A, E, R | Clie
 describe("what holds up its process", () => {
   for (
     const [how, what] of [
-      ["loop", "a turn of"],
-      ["generator", "a turn of"],
-      ["activity", "activity Compute of"]
-    ] as const
+      ["loop", (runId) => `a turn of run ${runId} of workflow Hang (id "hangs")`],
+      ["generator", (runId) => `a turn of run ${runId} of workflow Hang (id "hangs")`],
+      ["activity", () => "a step of activity Compute"]
+    ] satisfies ReadonlyArray<readonly ["loop" | "generator" | "activity", (runId: string) => string]>
   ) {
     it.scopedLive(`is named on standard error: ${how}`, () =>
       onJournal((file) =>
         Effect.gen(function*() {
-          const run = yield* Client.start(Hang, { id: `hangs in a ${how}`, payload: how })
+          const run = yield* Client.start(Hang, { id: "hangs", payload: how })
           const { reported } = yield* worker(file, "report")
-          assert.include(
-            yield* reported,
-            `holdfast: ${what} run ${run.runId} of workflow Hang (id "hangs in a ${how}") has held up its process for`
-          )
+          assert.include(yield* reported, `holdfast: ${what(run.runId)} has held up its process for`)
         })
       ), 60_000)
   }

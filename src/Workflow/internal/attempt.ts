@@ -4,7 +4,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import { identity } from "effect/Function"
 import type { Scheduler } from "effect/Scheduler"
 import type { ActivityScheduled, AttemptFailure, Unplaced } from "../Event.js"
 import type { PendingActivity } from "../Journal.js"
@@ -71,14 +70,19 @@ export interface AttemptFailed {
   readonly retryAfter?: number | undefined
 }
 
+/** Starts an attempt in the runtime of its handler. */
+export type Launch = (
+  payload: string | null,
+  info: AttemptInfo,
+  channel: AttemptChannel
+) => Fiber.RuntimeFiber<AttemptEnd>
+
 export interface ActivityRegistration {
   readonly name: string
-  /** Starts an attempt in the runtime of its handler. */
-  readonly launch: (
-    payload: string | null,
-    info: AttemptInfo,
-    channel: AttemptChannel
-  ) => Fiber.RuntimeFiber<AttemptEnd>
+  /** The scheduler of the handler's runtime. */
+  readonly scheduler: Scheduler
+  /** How attempts are started on this scheduler: made once, since to give each fiber its own costs more than the fiber. */
+  readonly launcher: (scheduler: Scheduler) => Launch
 }
 
 /** What a handler can tell its engine while it runs. */
@@ -89,11 +93,9 @@ export interface AttemptChannel {
   readonly details: string | undefined
   /** The token of the attempt, once the journal has its secret; somebody else may end the attempt from then on. */
   readonly token: Effect.Effect<string>
-  /** The scheduler of its fibers, on that of its handler. */
-  readonly scheduler: (base: Scheduler) => Scheduler
 }
 
 /** A handler that runs without an engine, in a test, tells nobody. */
 export class Channel extends Context.Reference<Channel>()("holdfast/Workflow/Activity/Channel", {
-  defaultValue: (): AttemptChannel => ({ beat: () => {}, details: undefined, token: Effect.never, scheduler: identity })
+  defaultValue: (): AttemptChannel => ({ beat: () => {}, details: undefined, token: Effect.never })
 }) {}

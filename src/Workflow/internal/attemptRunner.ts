@@ -12,18 +12,23 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Schedule from "effect/Schedule"
-import type { Scheduler } from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import { reader } from "../../InvalidOptions.js"
 import type { JournalStore, Receipt } from "../Journal.js"
-import { type ActivityRegistration, type AttemptChannel, type AttemptEnd, keyOfTask, type Task } from "./attempt.js"
+import {
+  type ActivityRegistration,
+  type AttemptChannel,
+  type AttemptEnd,
+  keyOfTask,
+  type Launch,
+  type Task
+} from "./attempt.js"
 import { DueQueue } from "./dueQueue.js"
 import { Heartbeats } from "./heartbeats.js"
 import { attemptLimit, attemptTimedOut } from "./judge.js"
-import { nameOfRun } from "./ownedRun.js"
 import type { PersistentWrites } from "./persistentWrites.js"
 import * as tokens from "./token.js"
-import { watched, watchedScheduler } from "./watchdog.js"
+import { watchedScheduler } from "./watchdog.js"
 
 /** Whoever starts attempts. */
 export interface AttemptsOf {
@@ -60,7 +65,6 @@ interface Shared {
   readonly writes: PersistentWrites
   readonly refuse: (payload: string | null) => string | undefined
   readonly store: JournalStore
-  readonly blockingMillis: number
   readonly underWay: Set<AttemptRun>
 }
 
@@ -74,7 +78,8 @@ export const attemptRunner = (options: {
   readonly blockingMillis: number
 }): Effect.Effect<AttemptRunner, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const handlers = new Map<string, ActivityRegistration>()
+    const handlers = new Map<string, Launch>()
+    const { blockingMillis } = options
     const listeners: Array<AttemptsOf> = []
     const shared: Shared = {
       clock: yield* Effect.clock,
@@ -82,7 +87,6 @@ export const attemptRunner = (options: {
       writes: options.writes,
       refuse: options.refuse,
       store: options.store,
-      blockingMillis: options.blockingMillis,
       underWay: new Set()
     }
 
@@ -99,7 +103,15 @@ export const attemptRunner = (options: {
             if (handlers.has(name)) {
               reader("Activity.toLayer").refuse("name", name, "a name that no other activity of this engine has")
             }
-            handlers.set(name, registration)
+            const { launcher, scheduler } = registration
+            handlers.set(
+              name,
+              launcher(
+                blockingMillis === Infinity
+                  ? scheduler
+                  : watchedScheduler(scheduler, `activity ${name}`, blockingMillis)
+              )
+            )
             for (const listener of listeners) listener.onHandler(name)
           }),
           () =>
@@ -157,14 +169,14 @@ export class AttemptRun implements AttemptChannel {
 
   constructor(
     private readonly shared: Shared,
-    handler: ActivityRegistration,
+    launch: Launch,
     readonly task: Task,
     private readonly by: AttemptsOf
   ) {
     const { attempt, run, scheduled } = task
     this.startedAt = this.beatAt = shared.clock.unsafeCurrentTimeMillis()
     this.lastDetails = task.details
-    this.fiber = handler.launch(scheduled.payload, {
+    this.fiber = launch(scheduled.payload, {
       activity: scheduled.activity,
       attempt,
       workflow: run.workflow,
@@ -195,13 +207,6 @@ export class AttemptRun implements AttemptChannel {
     // An attempt that is not pending any more has no secret, and no token ends it.
     return Effect.map(Effect.zipRight(offer, agreed), (secret) => tokens.encode(id, secret ?? tokens.makeSecret()))
   })
-
-  scheduler(base: Scheduler): Scheduler {
-    const { blockingMillis } = this.shared
-    if (blockingMillis === Infinity) return base
-    const { run, scheduled } = this.task
-    return watchedScheduler(base, watched(`activity ${scheduled.activity} of ${nameOfRun(run)}`, blockingMillis, false))
-  }
 
   beat(details: string | null): void {
     this.shared.due.catchUp(this.shared.clock.unsafeCurrentTimeMillis())

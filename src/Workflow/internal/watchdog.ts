@@ -6,8 +6,7 @@
  * one thread for all engines of a process; it sleeps while there is none.
  */
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import type { Scheduler, Task } from "effect/Scheduler"
+import type { Scheduler } from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import { Worker } from "node:worker_threads"
 import { headerBytes, nameBytes, watch, word } from "./watchdogThread.js"
@@ -55,12 +54,19 @@ export const start = (limitMillis: number): Effect.Effect<void, never, Scope.Sco
     () => Effect.sync(() => Atomics.sub(shared!.words, word.engines, 1))
   )
 
-/** A scheduler whose every task is watched: the steps of a fiber between two of its waits. */
-export const watchedScheduler = (base: Scheduler, step: Watched): Scheduler => ({
-  shouldYield: (fiber) => base.shouldYield(fiber),
-  scheduleTask: (task: Task, priority: number, fiber?: Fiber.RuntimeFiber<unknown, unknown>) =>
-    base.scheduleTask(() => whileWatched(step, task), priority, fiber)
-})
+/** A scheduler whose every task is watched: the steps of fibers between two of their waits. */
+export const watchedScheduler = (base: Scheduler, name: string, limitMillis: number): Scheduler => {
+  const step = watched(`a step of ${name}`, limitMillis, false)
+  // All else is the base's own, which fibers ask before each of their operations.
+  return Object.assign(Object.create(base) as Scheduler, {
+    scheduleTask: ((task, priority, fiber) =>
+      base.scheduleTask(
+        () => whileWatched(step, task),
+        priority,
+        fiber
+      )) satisfies Scheduler["scheduleTask"]
+  })
+}
 
 interface Shared {
   readonly words: Int32Array

@@ -134,25 +134,30 @@ export const make = <E, R>(spec: Spec<E, R>): Effect.Effect<World, E, R | Scope.
 
     const launched = (registration: ActivityRegistration): ActivityRegistration => ({
       ...registration,
-      launch: (...args) => {
-        const [payload, { attempt, idempotencyKey, runId, workflowId }] = args
-        const command = Number(idempotencyKey.slice(idempotencyKey.lastIndexOf("/") + 1))
-        const at = now()
-        const launch: Launch = { runId, workflowId, command, attempt, at, endedAt: undefined, waited: false }
-        const before = made.find((call) => call.kind === "activity" && call.runId === runId && call.command === command)
-        if (before === undefined) {
-          const { name } = registration
-          made.push({ kind: "activity", name, payload, at, runId, command, workflowId, launches: [launch] })
-        } else {
-          before.launches.push(launch)
+      launcher: (scheduler) => {
+        const start = registration.launcher(scheduler)
+        return (...args) => {
+          const [payload, { attempt, idempotencyKey, runId, workflowId }] = args
+          const command = Number(idempotencyKey.slice(idempotencyKey.lastIndexOf("/") + 1))
+          const at = now()
+          const launch: Launch = { runId, workflowId, command, attempt, at, endedAt: undefined, waited: false }
+          const before = made.find((call) =>
+            call.kind === "activity" && call.runId === runId && call.command === command
+          )
+          if (before === undefined) {
+            const { name } = registration
+            made.push({ kind: "activity", name, payload, at, runId, command, workflowId, launches: [launch] })
+          } else {
+            before.launches.push(launch)
+          }
+          if (activities.get(registration.name) === "live") running.add(launch)
+          const fiber = start(...args)
+          fiber.addObserver(() => {
+            launch.endedAt = now()
+            running.delete(launch)
+          })
+          return fiber
         }
-        if (activities.get(registration.name) === "live") running.add(launch)
-        const fiber = registration.launch(...args)
-        fiber.addObserver(() => {
-          launch.endedAt = now()
-          running.delete(launch)
-        })
-        return fiber
       }
     })
 
