@@ -405,11 +405,10 @@ const activity = <Payload, Success, Error, Details>(
                       endOf
                     )
                 })
-                const context = runtime.context.pipe(
-                  Context.add(Attempt, info),
-                  Context.add(Scope.Scope, scope),
-                  Context.add(Channel, channel)
-                ) as Context.Context<R>
+                // One copy of the services, where each `Context.add` would make one.
+                const services = new Map<string, unknown>(runtime.context.unsafeMap)
+                services.set(Attempt.key, info).set(Scope.Scope.key, scope).set(Channel.key, channel)
+                const context = Context.unsafeMake<R>(services)
                 return Runtime.runFork(Runtime.make({ ...runtime, fiberRefs, context }))(attempt, { immediate: false })
               }
             }

@@ -133,28 +133,45 @@ export const unguarded = <A>(run: () => A): A => {
   }
 }
 
-/** The globals as they were before the drain that is on. */
+/** The globals as they were before they were guarded. */
 let real: ReadonlyArray<unknown> = []
 
+let installed = false
+
 /**
- * Runs `drain` with the globals guarded by `by`, and restores them whatever happens.
+ * Keeps the guards up while several drains are run, which costs less than to put them up for each. Between the drains they
+ * let everything through.
  */
-export const guarded = (by: Host, drain: () => void): void => {
+export const installedOnce = (run: () => void): void => {
+  if (installed) return run()
   const saved: Array<unknown> = []
-  host = by
   for (let i = 0; i < replacements.length; i++) {
     const { key, owner, value } = replacements[i]!
     saved.push(owner[key])
     owner[key] = value
   }
   real = saved
+  installed = true
   try {
-    drain()
+    run()
   } finally {
     for (let i = 0; i < replacements.length; i++) {
       const { key, owner } = replacements[i]!
       owner[key] = saved[i]
     }
-    host = undefined
+    installed = false
   }
 }
+
+/**
+ * Runs `drain` with the globals guarded by `by`, and restores them whatever happens.
+ */
+export const guarded = (by: Host, drain: () => void): void =>
+  installedOnce(() => {
+    host = by
+    try {
+      drain()
+    } finally {
+      host = undefined
+    }
+  })

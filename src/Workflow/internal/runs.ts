@@ -34,6 +34,7 @@ import { type Attempts, attempts } from "./attempts.js"
 import type { Strictness } from "./command.js"
 import { DueQueue } from "./dueQueue.js"
 import { Execution, type Print, type Program } from "./execution.js"
+import * as guards from "./guards.js"
 import { boundedHistories } from "./histories.js"
 import { nameOfRun, type Owned, ownedRun } from "./ownedRun.js"
 import type { PersistentWrites } from "./persistentWrites.js"
@@ -508,7 +509,9 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         deadlines.catchUp(now)
         const turns = [...ready]
         ready.clear()
-        for (const run of turns) contained(run, () => takeTurn(run, now))
+        guards.installedOnce(() => {
+          for (const run of turns) contained(run, () => takeTurn(run, now))
+        })
       })),
       Effect.forever,
       Effect.interruptible,
