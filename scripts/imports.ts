@@ -3,6 +3,7 @@
  *
  * - A room imports only the rooms below it, by module.
  * - Inside `src`, Effect's packages are imported by module path, never through their barrels.
+ * - Inside a room whose internals have folders, a folder imports only those below it.
  * - A package is imported only by the room that names it as its peer.
  * - A module that stands apart in its room may need more; nothing else in the room imports it.
  * - No file imports itself through others; a type may point back, as an internal file does at its public one.
@@ -56,6 +57,13 @@ const apartOf = (file: string): string | undefined => {
   )
 }
 
+/** The folder in its room's `internal/`, and how far from the top it is. */
+const floorOf = (file: string): { readonly folder: string; readonly depth: number } | undefined => {
+  const [, room = "", internal, folder = ""] = file.split(sep)
+  const depth = internal === "internal" ? rooms[room]?.inside?.indexOf(folder) ?? -1 : -1
+  return depth < 0 ? undefined : { folder, depth }
+}
+
 const needsOf = (file: string): Needs | undefined => {
   const room = rooms[roomOf(file) ?? ""]
   return room?.apart?.[apartOf(file) ?? ""] ?? room
@@ -70,6 +78,10 @@ const refuseFile = (from: string, to: string): string | undefined => {
   const apart = apartOf(to)
   if (apart !== undefined && apart !== apartOf(from)) {
     return `${apart} stands apart: nothing else imports what it is made of`
+  }
+  const [floor, below] = [floorOf(from), floorOf(to)]
+  if (there === here && floor !== undefined && below !== undefined && below.depth < floor.depth) {
+    return `inside ${here}, ${floor.folder} may not import from ${below.folder}`
   }
   if (there === undefined || there === here) return undefined
   if (here === undefined) return `a shared module imports no room, not ${there}`
@@ -95,6 +107,11 @@ const files = filesIn("src", ".ts")
 
 for (const file of files) {
   const room = roomOf(file)
+  if (
+    rooms[room ?? ""]?.inside !== undefined && file.split(sep)[2] === "internal" && floorOf(file) === undefined
+  ) {
+    problems.push(`${file}: stands in no folder of ${room} that scripts/rooms.ts knows`)
+  }
   if (
     room === undefined
       ? !file.startsWith(join("src", "internal")) && !shared.some((name) => file === join("src", `${name}.ts`))

@@ -14,6 +14,10 @@ export interface Needs {
 
 export interface Room extends Needs {
   /**
+   * The folders in the room's `internal/`, from the top down: a file there imports from its own folder and from those below.
+   */
+  readonly inside?: ReadonlyArray<string>
+  /**
    * Modules that need more than the rest of the room. Each is a subpath of its own, which the room's index leaves out, and
    * what it is made of stands in `internal/` under its name: `internal/journalConformance/` for `JournalConformance`.
    * Nothing else in the room imports either.
@@ -33,7 +37,12 @@ export const rooms: Readonly<Record<string, Room>> = {
   Call: { uses: ["Telemetry", "Store", "Schedule", "Circuit"], peers: [], node: false },
   Preset: { uses: ["Telemetry", "Store", "Schedule", "Circuit", "Call"], peers: [], node: false },
   Task: { uses: ["Telemetry", "Store", "Schedule", "Circuit", "Call"], peers: [], node: false },
-  Workflow: { uses: ["Telemetry", "Store", "Schedule"], peers: sql, node: true },
+  Workflow: {
+    uses: ["Telemetry", "Store", "Schedule"],
+    peers: sql,
+    node: true,
+    inside: ["client", "engine", "activity", "turn", "sql", "memory", "journal", "codec"]
+  },
   Testing: {
     uses: beforeTesting,
     peers: [],

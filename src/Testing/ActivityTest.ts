@@ -9,8 +9,8 @@ import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { reader } from "../InvalidOptions.js"
 import { type Activity, Attempt, type Outside } from "../Workflow/Activity.js"
-import { Channel } from "../Workflow/internal/attempt.js"
-import { encode as tokenOf, makeSecret } from "../Workflow/internal/token.js"
+import { Channel } from "../Workflow/internal/activity/attempt.js"
+import { encode as tokenOf, makeSecret } from "../Workflow/internal/activity/token.js"
 
 /**
  * Which attempt it is.

@@ -79,7 +79,7 @@ import type { Client, EndOptions, RunStatus, SignalOptions, StartOptions } from 
 import type { Engine, Options as EngineOptions } from "../Workflow/Engine.js"
 import type { Event } from "../Workflow/Event.js"
 import type { History } from "../Workflow/History.js"
-import * as jsonCodec from "../Workflow/internal/jsonCodec.js"
+import * as jsonCodec from "../Workflow/internal/codec/jsonCodec.js"
 import type { Journal } from "../Workflow/Journal.js"
 import type { Run, RunInfo } from "../Workflow/Run.js"
 import type { Signal } from "../Workflow/Signal.js"

@@ -25,12 +25,12 @@ import * as Retry from "../Schedule/Retry.js"
 import * as RetryPolicy from "../Schedule/RetryPolicy.js"
 import { Engine } from "./Engine.js"
 import type { ActivityScheduled, AttemptFailure } from "./Event.js"
-import { type AttemptEnd, type AttemptFailed, type AttemptInfo, Channel } from "./internal/attempt.js"
-import type { Answer } from "./internal/command.js"
-import { digest } from "./internal/digest.js"
-import { originInReplay } from "./internal/guards.js"
-import * as jsonCodec from "./internal/jsonCodec.js"
-import { checkName } from "./internal/storableText.js"
+import { type AttemptEnd, type AttemptFailed, type AttemptInfo, Channel } from "./internal/activity/attempt.js"
+import * as jsonCodec from "./internal/codec/jsonCodec.js"
+import { checkName } from "./internal/codec/storableText.js"
+import type { Answer } from "./internal/turn/command.js"
+import { digest } from "./internal/turn/digest.js"
+import { originInReplay } from "./internal/turn/guards.js"
 import { Run } from "./Run.js"
 import { ActivityError } from "./WorkflowError.js"
 
@@ -40,7 +40,7 @@ export type {
    * @category models
    */
   AttemptInfo
-} from "./internal/attempt.js"
+} from "./internal/activity/attempt.js"
 
 /**
  * @since 0.1.0

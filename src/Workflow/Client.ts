@@ -14,8 +14,8 @@ import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { Activity } from "./Activity.js"
 import type { Event } from "./Event.js"
-import { client } from "./internal/client.js"
-import type { Unserved } from "./internal/unserved.js"
+import { client } from "./internal/client/client.js"
+import type { Unserved } from "./internal/journal/unserved.js"
 import type { Conflict, Journal, PendingActivity, PendingTimer, Reuse, RunFilter, RunRecord } from "./Journal.js"
 import type { Signal } from "./Signal.js"
 import type { Workflow } from "./Workflow.js"
@@ -214,7 +214,7 @@ export type {
    * @category models
    */
   Unserved
-} from "./internal/unserved.js"
+} from "./internal/journal/unserved.js"
 
 /**
  * A run and what is pending in it. `unserved` is what of this the run waits for in vain: no live worker has the code of its

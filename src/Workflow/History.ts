@@ -16,7 +16,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { Event } from "./Event.js"
-import * as historyText from "./internal/historyText.js"
+import * as historyText from "./internal/turn/historyText.js"
 import { Journal } from "./Journal.js"
 import { type JournalError, RunNotFound } from "./WorkflowError.js"
 

@@ -37,11 +37,11 @@ import type {
   Unplaced
 } from "./Event.js"
 import { codedStore } from "./internal/codec/codedStore.js"
-import { groupCommit } from "./internal/groupCommit.js"
-import { memoryStore } from "./internal/memoryStore.js"
-import { whileOpen } from "./internal/openStore.js"
-import { sqlStore } from "./internal/sqlStore.js"
-import { watcher } from "./internal/watcher.js"
+import { groupCommit } from "./internal/journal/groupCommit.js"
+import { whileOpen } from "./internal/journal/openStore.js"
+import { watcher } from "./internal/journal/watcher.js"
+import { memoryStore } from "./internal/memory/memoryStore.js"
+import { sqlStore } from "./internal/sql/sqlStore.js"
 import type { JournalError, StaleOwner } from "./WorkflowError.js"
 
 /**

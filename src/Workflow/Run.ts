@@ -5,10 +5,10 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { Answer, Draft } from "./internal/command.js"
-import type { Conditions } from "./internal/conditions.js"
-import type { Mailbox } from "./internal/mailbox.js"
-import type { WishToEnd } from "./internal/wishToEnd.js"
+import type { Answer, Draft } from "./internal/turn/command.js"
+import type { Conditions } from "./internal/turn/conditions.js"
+import type { Mailbox } from "./internal/turn/mailbox.js"
+import type { WishToEnd } from "./internal/turn/wishToEnd.js"
 
 /**
  * Which run it is.

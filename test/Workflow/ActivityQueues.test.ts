@@ -4,7 +4,7 @@ import { Cause, Clock, Deferred, Effect, Exit, Fiber, Layer, Option, Schema, Tes
 import { Backoff, RetryPolicy } from "holdfast/Schedule"
 import { Activity, Client, Engine, Journal } from "holdfast/Workflow"
 import { InvalidOptions } from "../../src/InvalidOptions.js"
-import { SharedClock } from "../../src/Workflow/internal/sharedClock.js"
+import { SharedClock } from "../../src/Workflow/internal/journal/sharedClock.js"
 import {
   describeOrder,
   ends,

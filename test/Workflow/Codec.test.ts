@@ -19,7 +19,7 @@ import { existsSync, readFileSync } from "node:fs"
 import { InvalidOptions } from "../../src/InvalidOptions.js"
 import { codedStore } from "../../src/Workflow/internal/codec/codedStore.js"
 import * as envelope from "../../src/Workflow/internal/codec/envelope.js"
-import { memoryStore } from "../../src/Workflow/internal/memoryStore.js"
+import { memoryStore } from "../../src/Workflow/internal/memory/memoryStore.js"
 import * as journals from "./support/journals.js"
 import { Declined, historyOf, quiet } from "./support/orders.js"
 

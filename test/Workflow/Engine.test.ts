@@ -4,7 +4,7 @@ import { globalValue } from "effect/GlobalValue"
 import { PCGRandom } from "effect/Utils"
 import { Timeout } from "holdfast/Call"
 import { Activity, Client, Engine, Journal, WorkflowError } from "holdfast/Workflow"
-import { memoryStore } from "../../src/Workflow/internal/memoryStore.js"
+import { memoryStore } from "../../src/Workflow/internal/memory/memoryStore.js"
 import * as journals from "./support/journals.js"
 import { Charge, Declined, historyOf, kinds, Order, started } from "./support/orders.js"
 

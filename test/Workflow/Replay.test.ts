@@ -16,8 +16,8 @@ import {
   Workflow,
   type WorkflowError
 } from "holdfast/Workflow"
-import type { Execution } from "../../src/Workflow/internal/execution.js"
-import { replay } from "../../src/Workflow/internal/replay.js"
+import type { Execution } from "../../src/Workflow/internal/turn/execution.js"
+import { replay } from "../../src/Workflow/internal/turn/replay.js"
 import { and, chain, first, lived } from "./support/histories.js"
 import * as journals from "./support/journals.js"
 import { Charge, Declined, kinds, Order, quiet } from "./support/orders.js"

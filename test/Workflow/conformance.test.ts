@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import * as JournalConformance from "holdfast/Testing/JournalConformance"
 import { Journal } from "holdfast/Workflow"
-import { memoryStore } from "../../src/Workflow/internal/memoryStore.js"
+import { memoryStore } from "../../src/Workflow/internal/memory/memoryStore.js"
 import * as journals from "./support/journals.js"
 
 for (const [store, journal] of journals.all) {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Schema, TestClock } from "effect"
 import { Client, Engine, Journal, Signal, Workflow, WorkflowError } from "holdfast/Workflow"
-import { memoryStore } from "../../src/Workflow/internal/memoryStore.js"
+import { memoryStore } from "../../src/Workflow/internal/memory/memoryStore.js"
 import * as journals from "./support/journals.js"
 import { historyOf, kinds, quiet } from "./support/orders.js"
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, TestClock, TestContext } from "effect"
 import * as fc from "effect/FastCheck"
-import { DueQueue } from "../../src/Workflow/internal/dueQueue.js"
+import { DueQueue } from "../../src/Workflow/internal/journal/dueQueue.js"
 
 /** Adds and cancellations, by a small number of keys, so that they meet. */
 const operation = fc.record({ key: fc.nat(30), at: fc.nat(100), cancel: fc.boolean() })

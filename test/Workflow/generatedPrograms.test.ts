@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, LogLevel, TestClock, TestContext } from "effect"
 import * as fc from "effect/FastCheck"
 import { Engine, Event, Journal } from "holdfast/Workflow"
-import { replay } from "../../src/Workflow/internal/replay.js"
+import { replay } from "../../src/Workflow/internal/turn/replay.js"
 import * as programs from "./support/programs.js"
 import { execution, live, programOf, startedAt, subjectLayer } from "./support/world.js"
 

@@ -9,8 +9,8 @@ import { Context, Deferred, Effect, Exit, Fiber, FiberId, Layer, Logger, Schema,
 import { Activity, Client, Engine, type Event, Journal, Workflow, WorkflowError } from "holdfast/Workflow"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import { memoryStore } from "../../src/Workflow/internal/memoryStore.js"
-import { SharedClock } from "../../src/Workflow/internal/sharedClock.js"
+import { SharedClock } from "../../src/Workflow/internal/journal/sharedClock.js"
+import { memoryStore } from "../../src/Workflow/internal/memory/memoryStore.js"
 import * as journals from "./support/journals.js"
 
 const holder = fileURLToPath(new URL("./support/lockHolder.ts", import.meta.url))

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Logger, Schema, TestClock } from "effect"
 import { Simulation } from "holdfast/Testing"
 import { Activity, Client, Engine, Journal, Workflow } from "holdfast/Workflow"
-import { memoryStore } from "../../src/Workflow/internal/memoryStore.js"
+import { memoryStore } from "../../src/Workflow/internal/memory/memoryStore.js"
 import { quiet } from "./support/orders.js"
 import { makeProcess, makeWorld, type Process, startEngine, withClient } from "./support/simulatedProcesses.js"
 

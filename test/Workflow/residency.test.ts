@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Layer, Ref, Schema, Scope, TestClock } from "effect"
 import { globalValue } from "effect/GlobalValue"
 import { Activity, Client, Engine, Journal, Signal, Workflow } from "holdfast/Workflow"
-import { memoryStore } from "../../src/Workflow/internal/memoryStore.js"
+import { memoryStore } from "../../src/Workflow/internal/memory/memoryStore.js"
 import { historyOf, quiet } from "./support/orders.js"
 
 const Note = Signal.make("Note", { payload: Schema.String })

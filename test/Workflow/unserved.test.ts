@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, TestClock } from "effect"
 import { Activity, Client, Engine, Journal, Workflow } from "holdfast/Workflow"
-import { SharedClock } from "../../src/Workflow/internal/sharedClock.js"
+import { SharedClock } from "../../src/Workflow/internal/journal/sharedClock.js"
 import * as journals from "./support/journals.js"
 
 const Ship = Activity.make("Ship")

@@ -3,7 +3,7 @@
  */
 import { Effect, Fiber, Layer, TestClock } from "effect"
 import { Client, Engine, Event, History, Journal, Run, Workflow } from "holdfast/Workflow"
-import { digest } from "../../../src/Workflow/internal/digest.js"
+import { digest } from "../../../src/Workflow/internal/turn/digest.js"
 import { quiet } from "./orders.js"
 
 /** The history of a run that ends within a day, on an engine with these layers; `meanwhile` happens after a minute. */

@@ -6,7 +6,7 @@ import { Journal } from "holdfast/Workflow"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { memoryStore } from "../../../src/Workflow/internal/memoryStore.js"
+import { memoryStore } from "../../../src/Workflow/internal/memory/memoryStore.js"
 import type { Entry } from "../../../src/Workflow/Journal.js"
 
 export const temporaryFile = Effect.map(

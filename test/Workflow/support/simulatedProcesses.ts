@@ -5,8 +5,8 @@
  */
 import { Clock, Effect, Exit, Layer, Random, Scope } from "effect"
 import { Client, Engine, Journal } from "holdfast/Workflow"
-import { memoryStore } from "../../../src/Workflow/internal/memoryStore.js"
-import { SharedClock } from "../../../src/Workflow/internal/sharedClock.js"
+import { SharedClock } from "../../../src/Workflow/internal/journal/sharedClock.js"
+import { memoryStore } from "../../../src/Workflow/internal/memory/memoryStore.js"
 
 export interface World {
   readonly store: Journal.JournalStore

@@ -6,7 +6,7 @@ import { Effect, Runtime, Schema } from "effect"
 import { PCGRandom } from "effect/Utils"
 import { type History, Workflow } from "holdfast/Workflow"
 import type { Arrival, Command, Event, Unplaced } from "../../../src/Workflow/Event.js"
-import { Execution, type Program } from "../../../src/Workflow/internal/execution.js"
+import { Execution, type Program } from "../../../src/Workflow/internal/turn/execution.js"
 import { meaning, type Program as Source, Refused } from "./programs.js"
 
 export const startedAt = 1_700_000_000_000

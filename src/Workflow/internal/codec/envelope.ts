@@ -16,8 +16,8 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { Codec, Step } from "../../Codec.js"
 import { CodecError } from "../../WorkflowError.js"
-import { newerFormat } from "../formats.js"
 import { deflateId, inflate } from "./compression.js"
+import { newerFormat } from "./formats.js"
 
 const formVersion = 1
 const prefix = `~hf${formVersion}:`

@@ -1,0 +1,72 @@
+/**
+ * Histories that are read for replay: a few at a time, first come first, and as often as it takes.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Runtime from "effect/Runtime"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type { Event } from "../../Event.js"
+import type { JournalStore, PendingActivity } from "../../Journal.js"
+
+type OnRead = (history: ReadonlyArray<Event>, activities: ReadonlyArray<PendingActivity>) => void
+
+interface Request {
+  readonly runId: string
+  readonly withActivities: boolean
+  readonly onRead: OnRead
+}
+
+export interface BoundedHistories {
+  /** Reads the history of a run, and its pending activities where they are asked for. */
+  readonly read: (runId: string, withActivities: boolean, onRead: OnRead) => void
+}
+
+export const boundedHistories = (
+  store: JournalStore,
+  atOnce: number
+): Effect.Effect<BoundedHistories, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const runtime = yield* Effect.runtime()
+    const scope = yield* Effect.scope
+    const waiting = new Set<Request>()
+    let reading = 0
+
+    const read = (request: Request): void => {
+      reading++
+      const { onRead, runId, withActivities } = request
+      Runtime.runFork(runtime)(
+        Effect.all([store.history(runId), withActivities ? store.pending(runId) : nothing]).pipe(
+          Effect.tapError((error) =>
+            Effect.logWarning(`holdfast: run ${runId} waits for its history`, Cause.fail(error))
+          ),
+          Effect.retry(Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("5 seconds"))),
+          Effect.matchCause({
+            onFailure: () => {},
+            onSuccess: ([history, { activities }]) => onRead(history, activities)
+          }),
+          Effect.ensuring(Effect.sync(next))
+        ),
+        // What waits for ever must not outlive the worker.
+        { scope }
+      )
+    }
+
+    const next = (): void => {
+      reading--
+      const [first] = waiting
+      if (first === undefined) return
+      waiting.delete(first)
+      read(first)
+    }
+
+    return {
+      read: (runId, withActivities, onRead) => {
+        const request = { runId, withActivities, onRead }
+        if (reading >= atOnce) waiting.add(request)
+        else read(request)
+      }
+    }
+  })
+
+const nothing = Effect.succeed<{ readonly activities: ReadonlyArray<PendingActivity> }>({ activities: [] })

@@ -1,0 +1,582 @@
+/**
+ * The runs that a worker owns, and the turns it takes for them.
+ *
+ * A run has one turn out at a time. What arrives while its turn is being committed waits for the next one:
+ *
+ * ```text
+ *   idle ──arrival──▶ turn ──▶ committing ──receipt──▶ idle
+ *    │  ▲                │            │
+ *    │  └── loading ◀────┼── evicted  └─ Stale: given up
+ *    │                   └─ fault ──▶ blocked: arrivals go to the journal, no turn is taken
+ * ```
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+import type * as RetryPolicy from "../../../Schedule/RetryPolicy.js"
+import {
+  type Arrival,
+  type Closing,
+  type Command,
+  type Event,
+  isArrival,
+  type Posted,
+  type RunClosed,
+  type Unplaced
+} from "../../Event.js"
+import type { Claimed, Entry, Journal, NextRun, OwnedRun, PendingActivity, Receipt } from "../../Journal.js"
+import type { NondeterminismError } from "../../WorkflowError.js"
+import type { AttemptRunner } from "../activity/attemptRunner.js"
+import { type Attempts, attempts } from "../activity/attempts.js"
+import { DueQueue } from "../journal/dueQueue.js"
+import type { PersistentWrites } from "../journal/persistentWrites.js"
+import { earliest } from "../journal/place.js"
+import { makeRunId } from "../journal/runId.js"
+import { restMillis } from "../journal/suspects.js"
+import type { Strictness } from "../turn/command.js"
+import { Execution, type Print, type Program } from "../turn/execution.js"
+import * as guards from "../turn/guards.js"
+import { replay } from "../turn/replay.js"
+import { boundedHistories } from "./histories.js"
+import { nameOfRun, type Owned, ownedRun } from "./ownedRun.js"
+import { watching } from "./watchdog.js"
+
+export interface RunsOptions {
+  readonly journal: Journal["Type"]
+  readonly workerId: string
+  /** The workflows that this worker has the code of, by name. */
+  readonly programs: ReadonlyMap<string, Program>
+  readonly opBudget: number
+  /** In milliseconds; infinite: turns are not watched. */
+  readonly hangAfter: number
+  readonly onHang: "report" | "exit"
+  readonly strictness: Strictness
+  readonly residentRuns: number
+  readonly alwaysReplay: boolean
+  readonly replayConcurrency: number
+  readonly activityConcurrency: number
+  /** The retry policy, encoded, of activities that give none. */
+  readonly retry: RetryPolicy.Encoded | undefined
+  readonly runner: AttemptRunner
+  readonly writes: PersistentWrites
+}
+
+export interface Runs {
+  /** Goes on with runs that it has become the owner of. */
+  readonly take: (claimed: Claimed) => void
+  /** Goes on with a run that has just been begun here. */
+  readonly begin: (run: OwnedRun, events: ReadonlyArray<Event>) => void
+  /** Somebody in this process has written to one of its runs. */
+  readonly onPosted: (runId: string, event: Posted) => void
+  /** The code of a workflow has come, or come back: its runs are looked at again. */
+  readonly onProgram: (workflow: string) => void
+  /** The code of a workflow has gone: its runs leave memory. */
+  readonly onProgramGone: (workflow: string) => void
+  readonly blocked: () => ReadonlyArray<NondeterminismError>
+  /** The activities of its runs that wait for a handler, and how many calls of each. */
+  readonly parked: Attempts["parked"]
+  /** Its lease may have been over for a while: gives up those with activities that it does not own any more. */
+  readonly verify: () => void
+  /** Looks for what others may have written that nobody has told. */
+  readonly review: () => void
+  /** Writes what no turn will be taken for any more, once it is known. */
+  readonly keepAll: () => void
+  /** Forgets them all. */
+  readonly clear: () => void
+}
+
+/** Takes turns, fires timers and runs activities for as long as the scope lives. */
+export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { journal, programs, runner, workerId, writes } = options
+    const { store } = journal
+    const runtime = yield* Effect.runtime()
+    const clock: Clock.Clock = yield* Effect.clock
+
+    const owned = new Map<string, Owned>()
+    /** Runs whose execution is in memory, those that waited longest first. */
+    const resident = new Set<Owned>()
+    const blocked = new Map<string, NondeterminismError>()
+    const ready = new Set<Owned>()
+    const somethingReady = yield* Effect.makeLatch(false)
+
+    const fork = (effect: Effect.Effect<void>): Fiber.RuntimeFiber<void> => Runtime.runFork(runtime)(effect)
+
+    const wake = (run: Owned): void => {
+      ready.add(run)
+      somethingReady.unsafeOpen()
+    }
+
+    /** What goes wrong with one run must not stop the others: it leaves memory, and is replayed when it wakes. */
+    const contained = (run: Owned, step: () => void): void => {
+      try {
+        step()
+      } catch (defect) {
+        if (owned.get(run.runId) === run) {
+          unload(run)
+          run.state = "idle"
+          const rest = restMillis(++run.failures)
+          if (rest > 0) hold(run, rest)
+          else wake(run)
+        }
+        fork(Effect.logError(`holdfast: run ${run.runId} leaves memory, since a step of it failed`, Cause.die(defect)))
+      }
+    }
+
+    // --- writing
+
+    /** Writes what only the owner of a run may write. */
+    const commit = (
+      entry: Extract<Entry, { readonly _tag: "Append" | "Block" }>,
+      onReceipt: (receipt: Receipt) => void
+    ): void =>
+      writes.commit(entry.runId, entry, (receipt) => {
+        if (receipt._tag === "Noted" || receipt._tag === "Appended") return onReceipt(receipt)
+        const run = owned.get(entry.runId)
+        if (run === undefined) return
+        if (receipt._tag === "Outrun") onOutrun(run)
+        else giveUp(run)
+      })
+
+    const append = (
+      run: Owned,
+      events: ReadonlyArray<Unplaced<Event>>,
+      then: () => void = () => {},
+      more?: Pick<Extract<Entry, { readonly _tag: "Append" }>, "next" | "children">
+    ): void =>
+      commit({ _tag: "Append", runId: run.runId, worker: workerId, epoch: run.epoch, events, ...more }, (receipt) => {
+        if (receipt._tag === "Appended") follow(run, receipt.lastSeq, events.length)
+        then()
+      })
+
+    /** Notes that events were written, the last with this number. What was written in between, was by somebody else. */
+    const follow = (run: Owned, lastSeq: number, count: number): void => {
+      if (lastSeq <= run.known) return
+      if (lastSeq - count > run.known) run.outdated = true
+      run.known = lastSeq
+    }
+
+    // --- runs
+
+    const own = (claimed: OwnedRun): Owned => {
+      const lost = owned.get(claimed.runId)
+      if (lost !== undefined) giveUp(lost)
+      const run = ownedRun(claimed)
+      owned.set(run.runId, run)
+      watch(run)
+      return run
+    }
+
+    /** Ends it in time, whatever its code does. */
+    const watch = (run: Owned): void => {
+      const { cancelBy, deadline } = run
+      const by = earliest(cancelBy, deadline)
+      if (by !== undefined) deadlines.add(run.runId, by, run)
+    }
+
+    /** A request to end may say by when. */
+    const hurry = (run: Owned, event: Event): void => {
+      if (event._tag !== "CancelRequested" || event.by === undefined) return
+      run.cancelBy = earliest(run.cancelBy, event.by)
+      watch(run)
+    }
+
+    const unload = (run: Owned): void => {
+      run.execution?.drop()
+      run.execution = undefined
+      resident.delete(run)
+    }
+
+    /** Forgets a run: it has closed, or somebody else owns it. */
+    const giveUp = (run: Owned): void => {
+      unload(run)
+      owned.delete(run.runId)
+      ready.delete(run)
+      blocked.delete(run.runId)
+      deadlines.cancel(run.runId)
+      held.cancel(run.runId)
+      tasks.cancelRun(run.runId)
+    }
+
+    /** Lets a run rest whose steps fail, so that it does not take all the worker's time. */
+    const hold = (run: Owned, millis: number): void => {
+      run.heldUntil = clock.unsafeCurrentTimeMillis() + millis
+      held.add(run.runId, run.heldUntil, run)
+    }
+
+    const deliver = (runId: string, arrival: Unplaced<Arrival>): void => {
+      // What was due before this arrived, comes before it, also where no timer could fire in between.
+      timers.catchUp(clock.unsafeCurrentTimeMillis())
+      const run = owned.get(runId)
+      if (run === undefined) return
+      // No turn will consume it soon, so it goes to the journal alone.
+      if (run.state === "blocked" || !programs.has(run.workflow)) keep(run, arrival)
+      else {
+        run.inbox.push(arrival)
+        wake(run)
+      }
+    }
+
+    /** Writes an arrival that no turn will consume soon. */
+    const keep = (run: Owned, arrival: Unplaced<Arrival>): void => {
+      if (arrival._tag !== "ActivityCompleted" && arrival._tag !== "ActivityFailed") return append(run, [arrival])
+      // Somebody else may have ended it before.
+      const report: Entry = {
+        _tag: "Report",
+        runId: run.runId,
+        attempt: undefined,
+        worker: undefined,
+        event: arrival
+      }
+      writes.commit(run.runId, report, () => {})
+    }
+
+    /** Writes what has arrived and waits for turns that will not be taken here. */
+    const keepAll = (which: (run: Owned) => boolean): void => {
+      for (const run of owned.values()) {
+        if (run.inbox.length === 0 || run.state === "committing" || !which(run)) continue
+        const arrivals = run.inbox
+        run.inbox = []
+        for (const arrival of arrivals) keep(run, arrival)
+      }
+    }
+
+    /** Takes note of what somebody in this process has written to a run, in the order of the run's events. */
+    const take = (run: Owned, event: Posted): void => {
+      if (event.seq <= run.known) return
+      follow(run, event.seq, 1)
+      hurry(run, event)
+      if (event._tag === "ActivityCompleted" || event._tag === "ActivityFailed") {
+        run.inbox = run.inbox.filter((arrival) => !("target" in arrival) || arrival.target !== event.target)
+      }
+      if (run.execution !== undefined && isArrival(event)) run.placed.push(event)
+      wake(run)
+    }
+
+    const block = (run: Owned, error: NondeterminismError): void => {
+      unload(run)
+      run.state = "blocked"
+      run.blocked = true
+      blocked.set(run.runId, error)
+      fork(Effect.logError("holdfast: a run is blocked", Cause.fail(error)))
+      const arrivals = run.inbox
+      run.inbox = []
+      run.placed = []
+      note(run, error.message)
+      for (const arrival of arrivals) keep(run, arrival)
+    }
+
+    const unblock = (run: Owned): void => {
+      run.blocked = false
+      blocked.delete(run.runId)
+      note(run, undefined)
+    }
+
+    /** Tells clients why a run does not go on, or that it does again. */
+    const note = (run: Owned, reason: string | undefined): void =>
+      commit({ _tag: "Block", runId: run.runId, worker: workerId, epoch: run.epoch, reason }, () => {})
+
+    const newExecution = (run: Owned, program: Program): Execution => {
+      const { runId, startedAt, workflow, workflowId } = run
+      const execution = new Execution({
+        info: { workflow, workflowId, runId, startedAt },
+        program,
+        runtime,
+        opBudget: options.opBudget,
+        strictness: options.strictness,
+        refuse: journal.refuse,
+        watch: options.hangAfter === Infinity
+          ? undefined
+          : watching(`a turn of ${nameOfRun(run)}`, options.hangAfter, options.onHang === "exit"),
+        onFault: (error) => {
+          // While a turn is being committed, its receipt finds the fault.
+          if (run.state === "idle" && run.execution === execution) block(run, error)
+        }
+      })
+      run.execution = execution
+      resident.add(run)
+      return execution
+    }
+
+    const load = (run: Owned, program: Program): void => {
+      run.state = "loading"
+      histories.read(run.runId, run.unread, (history, activities) =>
+        contained(run, () => {
+          if (owned.get(run.runId) === run) restore(run, program, history, activities)
+        }))
+    }
+
+    const restore = (
+      run: Owned,
+      program: Program,
+      history: ReadonlyArray<Event>,
+      activities: ReadonlyArray<PendingActivity>
+    ): void => {
+      run.state = "idle"
+      // The code has been replaced in the meantime.
+      if (programs.get(run.workflow) !== program) return wake(run)
+      const execution = newExecution(run, program)
+      run.placed = [...replay(execution, history)]
+      run.known = history.length
+      run.outdated = false
+      run.unread = false
+      for (const activity of activities) tasks.resume(activity)
+      // What somebody else has ended meanwhile is not to be ended again.
+      const ended = new Set(run.placed.map((arrival) => "target" in arrival ? arrival.target : undefined))
+      run.inbox = run.inbox.filter((arrival) => !("target" in arrival) || !ended.has(arrival.target))
+      // Another process may have asked for it.
+      for (const arrival of run.placed) if (arrival._tag === "CancelRequested") hurry(run, arrival)
+      for (const target of ended) if (target !== undefined) tasks.cancel(run.runId, target)
+      const { posted } = run
+      run.posted = []
+      for (const event of posted) take(run, event)
+      if (execution.fault !== undefined) return block(run, execution.fault)
+      if (run.blocked) unblock(run)
+      if (run.placed.length + run.inbox.length > 0) wake(run)
+    }
+
+    const takeTurn = (run: Owned, now: number): void => {
+      const program = programs.get(run.workflow)
+      if (run.state !== "idle" || program === undefined || run.heldUntil > now) return
+      if (run.outdated) unload(run)
+      const { execution } = run
+      if (execution === undefined) return load(run, program)
+      if (run.placed.length + run.inbox.length === 0) return
+      const arrivals = run.inbox
+      const commands = execution.turn(now, [...run.placed, ...arrivals]).map(withRetry)
+      if (execution.fault !== undefined) return block(run, execution.fault)
+      run.inbox = []
+      run.placed = []
+      run.carried = arrivals
+      run.state = "committing"
+      const next = execution.closed?.outcome === "Continued" ? nextRun(execution, execution.closed) : undefined
+      const children = commands.filter((command) => command._tag === "ChildScheduled").map(() => ({
+        runId: newRunId(execution.now),
+        worker: undefined
+      }))
+      const turn = { _tag: "TurnTaken" as const, at: execution.now, upTo: run.known, carried: arrivals.length }
+      append(
+        run,
+        [
+          ...arrivals,
+          turn,
+          ...commands.map((command) => command._tag === "RunClosed" ? { ...command, next: next?.runId } : command)
+        ],
+        () =>
+          contained(run, () => {
+            if (owned.get(run.runId) !== run) return
+            run.state = "idle"
+            show(execution.takePrints())
+            run.failures = 0
+            if (execution.closed !== undefined) return giveUp(run)
+            dispatch(run, commands)
+            // Its code has been replaced.
+            if (programs.get(run.workflow) !== program) unload(run)
+            if (execution.fault !== undefined) block(run, execution.fault)
+            else if (run.outdated || run.placed.length + run.inbox.length > 0) wake(run)
+            else rest(run)
+          }),
+        { next, children }
+      )
+    }
+
+    /** Something was sent to a run that was about to continue as another: it takes the turn again, and sees that too. */
+    const onOutrun = (run: Owned): void => {
+      unload(run)
+      run.state = "idle"
+      run.inbox = [...run.carried, ...run.inbox]
+      run.outdated = true
+      wake(run)
+    }
+
+    const withRetry = (command: Unplaced<Command>): Unplaced<Command> =>
+      options.retry !== undefined && command._tag === "ActivityScheduled" && command.retry === undefined
+        ? { ...command, retry: options.retry }
+        : command
+
+    const newRunId = (at: number): string => Runtime.runSync(runtime)(makeRunId(at))
+
+    const nextRun = (execution: Execution, { payload }: Unplaced<RunClosed>): NextRun => ({
+      runId: newRunId(execution.now),
+      started: {
+        ...execution.started!,
+        at: execution.now,
+        previous: execution.info.runId,
+        first: execution.info.firstRunId,
+        payload
+      },
+      posted: execution.unread
+    })
+
+    const begin = (started: OwnedRun, events: ReadonlyArray<Event>): void => {
+      const run = own(started)
+      run.known = events.length
+      run.placed = events.filter(isArrival)
+      const program = programs.get(run.workflow)
+      if (program !== undefined) newExecution(run, program)
+      wake(run)
+    }
+
+    /** A logger is user code and may throw; the run goes on. */
+    const show = (prints: ReadonlyArray<Print>): void => {
+      for (const print of prints) {
+        try {
+          print()
+        } catch (defect) {
+          fork(Effect.logError("holdfast: a logger failed", Cause.die(defect)))
+        }
+      }
+    }
+
+    /** Keeps the number of runs in memory bounded. */
+    const rest = (run: Owned): void => {
+      if (options.alwaysReplay) return unload(run)
+      resident.delete(run)
+      resident.add(run)
+      for (const oldest of resident) {
+        if (resident.size <= options.residentRuns) return
+        if (oldest.state === "idle" && oldest.inbox.length + oldest.placed.length === 0) unload(oldest)
+      }
+    }
+
+    // --- what commands do
+
+    const histories = yield* boundedHistories(store, options.replayConcurrency)
+
+    const deadlines = yield* DueQueue.make<Owned>((run, at) => {
+      const late: Unplaced<Closing> = run.deadline !== undefined && run.deadline <= at
+        ? { _tag: "RunTimedOut", at }
+        : { _tag: "RunTerminated", at, reason: "it was asked to end, and has taken too long" }
+      // Its code takes no further turn.
+      ready.delete(run)
+      append(run, [late], () => {
+        if (owned.get(run.runId) === run) giveUp(run)
+      })
+    })
+
+    const held = yield* DueQueue.make<Owned>(wake)
+
+    const timers = yield* DueQueue.make<{ readonly runId: string; readonly command: number }>(
+      ({ command, runId }, at) => deliver(runId, { _tag: "TimerFired", target: command, at })
+    )
+
+    const tasks = yield* attempts({
+      concurrency: options.activityConcurrency,
+      runner,
+      store,
+      writes,
+      onEnd: deliver,
+      onRetry: (runId, event, recorded) => {
+        const run = owned.get(runId)
+        if (run !== undefined) append(run, [event], recorded)
+      }
+    })
+
+    const timerKey = (runId: string, command: number) => `${runId}/${command}`
+
+    const dispatch = (run: Owned, commands: ReadonlyArray<Unplaced<Command>>): void => {
+      const abandoned = new Set(commands.map((command) => "target" in command ? command.target : undefined))
+      for (const command of commands) {
+        switch (command._tag) {
+          case "ActivityScheduled":
+            if (!abandoned.has(command.command)) tasks.start({ run, scheduled: command, attempt: 1 })
+            break
+          case "ActivityCancelled":
+            tasks.cancel(run.runId, command.target)
+            break
+          case "TimerStarted":
+            if (!abandoned.has(command.command)) {
+              timers.add(timerKey(run.runId, command.command), command.fireAt, {
+                runId: run.runId,
+                command: command.command
+              })
+            }
+            break
+          case "TimerCancelled":
+            timers.cancel(timerKey(run.runId, command.target))
+            break
+        }
+      }
+    }
+
+    yield* somethingReady.await.pipe(
+      Effect.zipRight(Effect.sync(() => {
+        somethingReady.unsafeClose()
+        const now = clock.unsafeCurrentTimeMillis()
+        deadlines.catchUp(now)
+        const turns = [...ready]
+        ready.clear()
+        guards.installedOnce(() => {
+          for (const run of turns) contained(run, () => takeTurn(run, now))
+        })
+      })),
+      Effect.forever,
+      Effect.interruptible,
+      Effect.forkScoped
+    )
+
+    return {
+      take: (claimed) => {
+        for (const { dueSeq, runId } of claimed.due) {
+          const run = owned.get(runId)
+          if (run === undefined || run.known >= dueSeq) continue
+          run.outdated = true
+          wake(run)
+        }
+        for (const each of claimed.runs) {
+          const run = own(each)
+          // A blocked run is tried again at once: the code may have been mended.
+          if (run.due || run.blocked) wake(run)
+        }
+        const unread = new Set(claimed.unread)
+        for (const runId of unread) {
+          const run = owned.get(runId)!
+          run.unread = true
+          wake(run)
+        }
+        for (const activity of claimed.activities) if (!unread.has(activity.runId)) tasks.resume(activity)
+        for (const { command, fireAt, runId } of claimed.timers) {
+          timers.add(timerKey(runId, command), fireAt, { runId, command })
+        }
+      },
+      begin,
+      onPosted: (runId, event) => {
+        const run = owned.get(runId)
+        if (run === undefined) return
+        if (event._tag === "RunTerminated") return giveUp(run)
+        if (event._tag === "ActivityCompleted" || event._tag === "ActivityFailed") tasks.cancel(runId, event.target)
+        if (event._tag === "AttemptFailed") tasks.onFailed(runId, event)
+        if (run.state === "loading") run.posted.push(event)
+        else if (run.state !== "blocked") contained(run, () => take(run, event))
+      },
+      onProgram: (workflow) => {
+        for (const run of owned.values()) {
+          if (run.workflow !== workflow) continue
+          if (run.state === "blocked") run.state = "idle"
+          wake(run)
+        }
+      },
+      onProgramGone: (workflow) => {
+        for (const run of owned.values()) if (run.workflow === workflow && run.state === "idle") unload(run)
+        keepAll((run) => run.workflow === workflow)
+      },
+      blocked: () => [...blocked.values()],
+      parked: tasks.parked,
+      verify: () => {
+        for (const runId of tasks.runIds()) {
+          const run = owned.get(runId)
+          // A note that changes nothing is refused when somebody else owns the run.
+          if (run !== undefined && !run.blocked) note(run, undefined)
+        }
+      },
+      review: tasks.review,
+      keepAll: () => keepAll(() => true),
+      clear: () => {
+        for (const run of owned.values()) unload(run)
+        owned.clear()
+      }
+    }
+  })

@@ -1,0 +1,241 @@
+/**
+ * Who owns what: runs and attempts that a worker takes, keeps by its lease, and gives up.
+ */
+import type { Connection } from "@effect/sql/SqlConnection"
+import * as Array from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type { AttemptId, JournalStore, PendingActivity } from "../../Journal.js"
+import { JournalError } from "../../WorkflowError.js"
+import { restMillis, suspectAfter } from "../journal/suspects.js"
+import { eventOf, type EventRow } from "./eventRow.js"
+import { runColumns, type RunRow } from "./runRow.js"
+import { execute, overValues, type Row } from "./statement.js"
+import { upsertLease } from "./workers.js"
+
+type Options<Method extends "claim" | "takeAttempts"> = Parameters<JournalStore[Method]>[0]
+
+export const claimRuns = Effect.fnUntraced(function*(
+  connection: Connection,
+  { leaseUntil, now, suspects, worker, workflows }: Options<"claim">
+) {
+  yield* execute(connection, upsertLease, [worker, leaseUntil])
+  const claimed = yield* Effect.forEach(workflows, (workflow) =>
+    Effect.all([
+      execute<RunRow>(connection, claimFree, [worker, workflow]),
+      execute<RunRow>(connection, claimFromDead, [worker, workflow, now])
+    ]))
+  const suspected = yield* Effect.forEach(
+    workflows,
+    (workflow) =>
+      execute<{ readonly id: number; readonly deaths: number }>(connection, selectSuspects, [workflow, now, now])
+  )
+  const tried = suspected.flat().sort((a, b) => a.deaths - b.deaths || a.id - b.id)
+  const claimedSuspects = yield* Effect.forEach(
+    tried.slice(0, suspects),
+    ({ deaths, id }) => execute<RunRow>(connection, claimSuspect, [worker, now + restMillis(deaths + 1), id])
+  )
+  const runs = [...claimed.flat(2), ...claimedSuspects.flat()]
+  const fresh = new Set(runs.map((row) => row.run_id))
+  const due = yield* execute<{ readonly run_id: string; readonly due_seq: number }>(
+    connection,
+    "SELECT run_id, due_seq FROM holdfast_runs WHERE owner = ? AND due_seq > 0 AND closed_seq IS NULL",
+    [worker]
+  )
+  yield* execute(connection, forgetDead, [now - forgottenAfter])
+  const activities = yield* selectActivities(connection, runs.map((row) => row.id))
+  const timers = yield* selectTimers(connection, runs.map((row) => row.id))
+  const read = yield* readable(activities)
+  return {
+    moreSuspects: tried.length > suspects,
+    due: due.filter((row) => !fresh.has(row.run_id)).map((row) => ({ runId: row.run_id, dueSeq: row.due_seq })),
+    runs: runs.map((row) => ({
+      runId: row.run_id,
+      workflowId: row.workflow_id,
+      workflow: row.workflow,
+      startedAt: row.started_at,
+      deadline: row.deadline ?? undefined,
+      cancelBy: row.cancel_by ?? undefined,
+      epoch: row.epoch,
+      due: row.due_seq > 0,
+      blocked: row.blocked !== null
+    })),
+    ...read,
+    timers: timers.map((row) => ({ runId: row.run_id, command: row.command, fireAt: row.fire_at }))
+  }
+})
+
+export const takeAttempts = Effect.fnUntraced(function*(
+  connection: Connection,
+  { activities, limit, now, queue, worker }: Options<"takeAttempts">
+) {
+  if (activities.length === 0) return { attempts: [], next: undefined }
+  const names = activities.map(() => "?").join(", ")
+  const waiting = `FROM holdfast_activities a WHERE queue = ? AND activity IN (${names}) AND outside = 0
+    AND (worker IS NULL OR worker IN (SELECT worker FROM holdfast_workers WHERE lease_until <= ?))`
+  const values: Row = [queue, ...activities, now]
+  const ready = yield* execute<{ readonly run: number; readonly command: number }>(
+    connection,
+    `SELECT run, command ${waiting} AND not_before <= ? ORDER BY scheduled_at, run, command LIMIT ?`,
+    [...values, now, limit]
+  )
+  for (const { command, run } of ready) {
+    yield* execute(
+      connection,
+      "UPDATE holdfast_activities SET worker = ?, started_at = ?, beat_at = NULL WHERE run = ? AND command = ?",
+      [worker, now, run, command]
+    )
+  }
+  const rows = yield* Effect.forEach(
+    ready,
+    ({ command, run }) =>
+      execute<ActivityRow>(connection, `${activityRows} WHERE a.run = ? AND a.command = ?`, [run, command])
+  )
+  const { activities: attempts } = yield* readable(rows.flat())
+  // A worker that has got all it wanted asks again before it waits.
+  if (ready.length === limit) return { attempts, next: undefined }
+  const [later] = yield* execute<{ readonly next: number | null }>(
+    connection,
+    `SELECT min(not_before) AS next ${waiting} AND not_before > ?`,
+    [...values, now]
+  )
+  return { attempts, next: later?.next ?? undefined }
+})
+
+export const takenBy = (connection: Connection, worker: string) =>
+  Effect.map(
+    execute<{ readonly run_id: string; readonly command: number; readonly attempt: number }>(
+      connection,
+      `SELECT r.run_id, a.command, a.attempt FROM holdfast_activities a JOIN holdfast_runs r ON r.id = a.run
+       WHERE a.worker = ? ORDER BY a.run, a.command`,
+      [worker]
+    ),
+    (rows) => rows.map(({ attempt, command, run_id }): AttemptId => ({ runId: run_id, command, attempt }))
+  )
+
+export const releaseAll = Effect.fnUntraced(function*(connection: Connection, worker: string) {
+  yield* execute(connection, "UPDATE holdfast_runs SET owner = NULL WHERE owner = ? AND closed_seq IS NULL", [worker])
+  // One that is completed from outside goes on without its worker.
+  yield* execute(
+    connection,
+    `UPDATE holdfast_activities SET worker = NULL, started_at = CASE WHEN outside = 1 THEN started_at END
+     WHERE worker = ?`,
+    [worker]
+  )
+  yield* execute(connection, "DELETE FROM holdfast_workers WHERE worker = ?", [worker])
+})
+
+export const pendingIn = Effect.fnUntraced(function*(connection: Connection, runId: string) {
+  const [run] = yield* execute<{ readonly id: number }>(connection, "SELECT id FROM holdfast_runs WHERE run_id = ?", [
+    runId
+  ])
+  const ids = run === undefined ? [] : [run.id]
+  const activities = yield* selectActivities(connection, ids)
+  const timers = yield* selectTimers(connection, ids)
+  return {
+    activities: yield* Effect.forEach(activities, pendingActivity),
+    timers: [...timers].sort((a, b) => a.fire_at - b.fire_at).map(({ command, fire_at, run_id }) => ({
+      runId: run_id,
+      command,
+      fireAt: fire_at
+    }))
+  }
+})
+
+export const secretOf = (connection: Connection, { attempt, command, runId }: AttemptId) =>
+  Effect.map(
+    execute<{ readonly secret: string | null }>(
+      connection,
+      `SELECT secret FROM holdfast_activities
+       WHERE run = (SELECT id FROM holdfast_runs WHERE run_id = ?) AND command = ? AND attempt = ?`,
+      [runId, command, attempt]
+    ),
+    (rows) => rows[0]?.secret ?? undefined
+  )
+
+interface ActivityRow extends EventRow {
+  readonly workflow: string
+  readonly workflow_id: string
+  readonly run_id: string
+  readonly attempt: number
+  readonly not_before: number
+  readonly started_at: number | null
+  readonly outside: number
+  readonly beat_at: number | null
+  readonly details: string | null
+}
+
+const activityRows =
+  `SELECT r.workflow, r.workflow_id, r.run_id, a.attempt, a.not_before, a.started_at, a.outside, a.beat_at, a.details,
+     e.seq, e.kind, e.body, e.payload
+   FROM holdfast_activities a JOIN holdfast_runs r ON r.id = a.run
+   JOIN holdfast_events e ON e.run = a.run AND e.seq = a.seq`
+
+const selectActivities = overValues<ActivityRow>((runs) =>
+  `${activityRows} WHERE a.run IN (VALUES ${runs}) ORDER BY a.run, a.command`
+)
+
+const selectTimers = overValues<{ readonly run_id: string; readonly command: number; readonly fire_at: number }>((
+  runs
+) =>
+  `SELECT r.run_id, t.command, t.fire_at FROM holdfast_timers t JOIN holdfast_runs r ON r.id = t.run
+   WHERE t.run IN (VALUES ${runs}) ORDER BY t.run, t.command`
+)
+
+const pendingActivity = (row: ActivityRow): Effect.Effect<PendingActivity, JournalError> =>
+  Effect.flatMap(eventOf(row), (scheduled) =>
+    scheduled._tag === "ActivityScheduled"
+      ? Effect.succeed({
+        workflow: row.workflow,
+        workflowId: row.workflow_id,
+        runId: row.run_id,
+        scheduled,
+        attempt: row.attempt,
+        notBefore: row.not_before,
+        startedAt: row.started_at ?? undefined,
+        outside: row.outside === 1,
+        beatAt: row.beat_at ?? undefined,
+        details: row.details ?? undefined
+      })
+      : new JournalError({
+        reason: "Corrupt",
+        detail: `event ${row.seq} of run ${row.run_id} should schedule an activity`
+      }))
+
+/** What has been taken stays so where it cannot be read, and the others are not to suffer from it. */
+const readable = (rows: ReadonlyArray<ActivityRow>) =>
+  Effect.map(
+    Effect.forEach(rows, (row) =>
+      pendingActivity(row).pipe(
+        Effect.tapError((error) =>
+          Effect.logWarning(`holdfast: an activity of run ${row.run_id} is left out for now`, Cause.fail(error))
+        ),
+        Effect.mapError(() => row.run_id),
+        Effect.either
+      )),
+    (found) => {
+      const [unread, activities] = Array.separate(found)
+      return unread.length === 0 ? { activities } : { activities, unread: Array.dedupe(unread) }
+    }
+  )
+
+const busy = "(due_seq > 0 OR EXISTS (SELECT 1 FROM holdfast_activities WHERE run = holdfast_runs.id))"
+const ofDead =
+  "closed_seq IS NULL AND workflow = ? AND owner IN (SELECT worker FROM holdfast_workers WHERE lease_until <= ?)"
+
+// Statements of their own, so that each finds its runs by the index of open runs by owner.
+const claimFree = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1
+  WHERE closed_seq IS NULL AND workflow = ? AND owner IS NULL RETURNING ${runColumns}`
+const claimFromDead = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, deaths = deaths + ${busy}
+  WHERE ${ofDead} AND deaths < ${suspectAfter} RETURNING ${runColumns}`
+const selectSuspects = `SELECT id, deaths FROM holdfast_runs
+  WHERE ${ofDead} AND deaths >= ${suspectAfter} AND rests_until <= ?`
+const claimSuspect = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, deaths = deaths + ${busy},
+  rests_until = CASE WHEN ${busy} THEN ? ELSE rests_until END WHERE id = ? RETURNING ${runColumns}`
+
+/** A worker that was stopped for long may still begin a run as it wakes up, and its lease must be known to be over then. */
+const forgottenAfter = 30 * 86_400_000
+
+const forgetDead = `DELETE FROM holdfast_workers WHERE lease_until <= ?
+  AND NOT EXISTS (SELECT 1 FROM holdfast_runs WHERE owner = worker AND closed_seq IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM holdfast_activities a WHERE a.worker = holdfast_workers.worker)`

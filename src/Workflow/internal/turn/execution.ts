@@ -1,0 +1,517 @@
+/**
+ * One run in memory: an ordinary fiber on a deterministic runtime, moved turn by turn.
+ *
+ * A turn is one synchronous drain. It sets the logical clock, resumes what waits for the arrivals, in their order, runs
+ * until nothing is runnable and collects the commands that were issued. A live turn hands its commands to be committed; a
+ * replayed one compares each, as it is issued, with the command that the history holds.
+ *
+ * ```text
+ *            turn(at, arrivals)                    closed: RunClosed was issued
+ *   waiting ─────────────────────▶ draining ──────────────▶ waiting | closed | faulted
+ *      │                                                       faulted: a NondeterminismError
+ *      └── resumed outside a turn ──▶ faulted
+ * ```
+ *
+ * Nothing here reads a clock, a journal or the network: a turn is a function of the run's past and its arrivals.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
+import * as Hash from "effect/Hash"
+import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
+import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Runtime from "effect/Runtime"
+import * as Supervisor from "effect/Supervisor"
+import { PCGRandom } from "effect/Utils"
+import type { Arrival, CancelRequested, Command, Message, RunClosed, RunStarted, Unplaced } from "../../Event.js"
+import { type Cancellation, type Issued, Run, type RunIdentity, type RunInfo, type RunService } from "../../Run.js"
+import { NondeterminismError } from "../../WorkflowError.js"
+import { type Answer, describe, type Draft, isSame, type Strictness } from "./command.js"
+import { Conditions } from "./conditions.js"
+import { digest } from "./digest.js"
+import * as guards from "./guards.js"
+import { Mailbox } from "./mailbox.js"
+import { RunScheduler } from "./runScheduler.js"
+import { WishToEnd } from "./wishToEnd.js"
+
+/** How a run ended, before it is a command. */
+export type Outcome = Pick<RunClosed, "outcome" | "message" | "payload">
+
+/** The code of a workflow, ready to run: it decodes its payload and encodes its outcome itself. */
+export type Program = (payload: string | null) => Effect.Effect<Outcome, never, Run>
+
+export interface ExecutionOptions {
+  readonly info: RunIdentity
+  readonly program: Program
+  readonly runtime: Runtime.Runtime<never>
+  readonly opBudget: number
+  readonly strictness: Strictness
+  /** Why the journal does not take a payload. Default: it takes all. */
+  readonly refuse?: ((payload: string | null) => string | undefined) | undefined
+  /** Runs a turn, and sees whether it comes to an end. Default: it is just run. */
+  readonly watch?: (<A>(turn: () => A) => A) | undefined
+  /** The run was resumed outside a turn. */
+  readonly onFault: (error: NondeterminismError) => void
+}
+
+/** Something that the workflow printed or logged, to be shown once its turn is committed. */
+export type Print = () => void
+
+export class Execution implements RunService, guards.Host {
+  /** Its first event, once it has begun. */
+  started: Unplaced<RunStarted> | undefined
+  /** The logical time, in milliseconds since the epoch. */
+  now: number
+  /** How many turns it has taken. */
+  turns = 0
+  /** The command that closed it. */
+  closed: Unplaced<RunClosed> | undefined
+  /** What its code ended with, also where the history holds something else. */
+  ended: Unplaced<RunClosed> | undefined
+  fault: NondeterminismError | undefined
+
+  private readonly scheduler: RunScheduler
+  private readonly seeded: PCGRandom
+  private readonly waits = new Map<number, (answer: Answer) => void>()
+  readonly mailbox = new Mailbox()
+  readonly conditions = new Conditions()
+  readonly wishToEnd = new WishToEnd(() => this.main?.unsafeInterruptAsFork(this.main.id()))
+  private main: Fiber.RuntimeFiber<Outcome> | undefined
+  private readonly patches = new Map<string, boolean>()
+  /** Fibers that wait for ever. */
+  private nevers = 0
+  private commands = 0
+  private issued: Array<Unplaced<Command>> = []
+  private prints: Array<Print> = []
+  private recorded: ReadonlyArray<Unplaced<Command>> | undefined
+  /** Where each fiber last asked for something; only while it replays. */
+  private origins: WeakMap<object, Error> | undefined
+
+  constructor(private readonly options: ExecutionOptions) {
+    this.now = options.info.startedAt
+    this.seeded = new PCGRandom(Hash.string(options.info.runId))
+    this.scheduler = new RunScheduler({
+      opBudget: options.opBudget,
+      onForeignWake: (fiber) => this.foreignWake(fiber),
+      onRunaway: (fiber) =>
+        this.fail({
+          reason: "Runaway",
+          expected: `a turn of at most ${options.opBudget} operations`,
+          actual: "it was still running",
+          fiber: nameOf(fiber)
+        })
+    })
+  }
+
+  /**
+   * Takes one turn. With `recorded`, the commands that the history holds for it, it is a replay: they are compared, and
+   * nothing is printed.
+   */
+  turn(
+    at: number,
+    arrivals: ReadonlyArray<Arrival | Unplaced<Arrival>>,
+    recorded?: ReadonlyArray<Unplaced<Command>>
+  ): ReadonlyArray<Unplaced<Command>> {
+    const { watch } = this.options
+    return watch === undefined
+      ? this.drain(at, arrivals, recorded)
+      : watch(() => this.drain(at, arrivals, recorded))
+  }
+
+  private drain(
+    at: number,
+    arrivals: ReadonlyArray<Arrival | Unplaced<Arrival>>,
+    recorded: ReadonlyArray<Unplaced<Command>> | undefined
+  ): ReadonlyArray<Unplaced<Command>> {
+    this.turns++
+    this.now = Math.max(this.now, at)
+    this.issued = []
+    this.prints = []
+    this.recorded = recorded
+    if (recorded === undefined) this.origins = undefined
+    let delivered = 0
+    guards.guarded(this, () =>
+      this.scheduler.drain(
+        arrivals.map((arrival) => () => {
+          delivered++
+          this.deliver(arrival)
+        }),
+        () => this.conditions.check()
+      ))
+    // What came after the end, in the same turn, has been taken by nobody.
+    if (this.closed !== undefined) { for (const arrival of arrivals.slice(delivered)) this.keep(arrival) }
+    if (this.fault === undefined && recorded !== undefined && this.issued.length < recorded.length) {
+      this.fail({
+        reason: "Mismatch",
+        expected: describe(recorded[this.issued.length]!),
+        actual: "no further command",
+        fiber: undefined
+      })
+    }
+    if (this.fault === undefined && this.closed === undefined && !this.isWaiting()) {
+      this.fail({
+        reason: "Stuck",
+        expected: "a wait for an activity, for time or for a signal",
+        actual: "its fibers wait for a promise, for a callback, or for each other",
+        fiber: undefined
+      })
+    }
+    return this.issued
+  }
+
+  /** What the last turn printed. */
+  takePrints(): ReadonlyArray<Print> {
+    const prints = this.prints
+    this.prints = []
+    return prints
+  }
+
+  /** Gives up the run's memory, running nothing of it. */
+  drop(): void {
+    this.scheduler.drop()
+    this.waits.clear()
+    this.mailbox.clear()
+    this.conditions.clear()
+    this.wishToEnd.clear()
+  }
+
+  // --- what the code of the workflow sees
+
+  get info(): RunInfo {
+    return {
+      ...this.options.info,
+      firstRunId: this.started?.first ?? this.options.info.runId,
+      parent: this.started?.parent
+    }
+  }
+
+  ask(draft: Draft, abandon: (command: number) => Draft | undefined, origin?: Error): Effect.Effect<Answer> {
+    return Effect.async<Answer>((resume) => {
+      const { command, leave } = this.begin(draft, (answer) => resume(Effect.succeed(answer)), origin)
+      return Effect.sync(() => leave(abandon(command)))
+    })
+  }
+
+  begin(draft: Draft, answered: (answer: Answer) => void, origin?: Error): Issued {
+    const command = this.issue(draft, origin)
+    this.waits.set(command, answered)
+    return {
+      command,
+      leave: (abandoned) => {
+        if (this.waits.delete(command) && abandoned !== undefined) this.issue(abandoned)
+      }
+    }
+  }
+
+  record(label: string, compute: () => string | null, origin?: Error): string | null {
+    const expected = this.recorded?.[this.issued.length]
+    const payload = this.recorded === undefined
+      ? guards.unguarded(compute)
+      : expected?._tag === "SideEffectRecorded"
+      ? expected.payload
+      : null
+    const refusal = this.refusal(`side effect ${label}`, payload)
+    if (refusal !== undefined) throw new Error(`the value of side effect ${label} is refused: ${refusal}`)
+    this.issue({ _tag: "SideEffectRecorded", label, payload }, origin)
+    return payload
+  }
+
+  // What is refused may change with the settings, so the history holds that it was.
+  refusal(what: string, payload: string | null): string | undefined {
+    const label = `refused: ${what}`
+    if (this.recorded === undefined) {
+      const refusal = this.options.refuse?.(payload)
+      if (refusal !== undefined) this.issue({ _tag: "SideEffectRecorded", label, payload: JSON.stringify(refusal) })
+      return refusal
+    }
+    const expected = this.recorded[this.issued.length]
+    if (expected?._tag !== "SideEffectRecorded" || expected.label !== label) return undefined
+    this.issue({ _tag: "SideEffectRecorded", label, payload: expected.payload })
+    return JSON.parse(expected.payload ?? "null") as string
+  }
+
+  /** Decided once per run: whether it came by here first with this change in its code. */
+  patched(id: string): boolean {
+    const known = this.patches.get(id)
+    if (known !== undefined) return known
+    const label = `patched: ${id}`
+    const expected = this.recorded?.[this.issued.length]
+    const isNew = this.recorded === undefined || (expected?._tag === "SideEffectRecorded" && expected.label === label)
+    this.patches.set(id, isNew)
+    if (isNew) this.issue({ _tag: "SideEffectRecorded", label, payload: null })
+    return isNew
+  }
+
+  random = (): number => this.seeded.number()
+
+  refuse = (what: string, instead: string): never => {
+    this.fail({
+      reason: "Forbidden",
+      expected: instead,
+      actual: `a call of ${what}`,
+      source: userFrame(new Error())
+    })
+    throw this.fault!
+  }
+
+  waitForEver = (): () => void => {
+    this.nevers++
+    return () => {
+      this.nevers--
+    }
+  }
+
+  print = (method: guards.ConsoleMethod, args: ReadonlyArray<unknown>): void => {
+    if (this.recorded === undefined) this.prints.push(() => globalThis.console[method](...args))
+  }
+
+  // --- inside a drain
+
+  private deliver(arrival: Arrival | Unplaced<Arrival>): void {
+    switch (arrival._tag) {
+      case "RunStarted":
+        return this.start(arrival)
+      case "SignalReceived":
+        return this.mailbox.deliver(arrival)
+      case "CancelRequested":
+        return this.wishToEnd.deliver(wishIn(arrival))
+    }
+    const wait = this.waits.get(arrival.target)
+    // Nobody waits any more: the command was abandoned in a turn before.
+    if (wait === undefined) return
+    this.waits.delete(arrival.target)
+    wait(arrival as Answer)
+  }
+
+  /** Takes what arrived after the end, for the run that goes on. */
+  private keep(arrival: Arrival | Unplaced<Arrival>): void {
+    if (arrival._tag === "SignalReceived") this.mailbox.keep(arrival)
+    if (arrival._tag === "CancelRequested") this.wishToEnd.keep(wishIn(arrival))
+  }
+
+  /** What was sent to it and not taken, for the run that goes on. */
+  get unread(): ReadonlyArray<Unplaced<Message>> {
+    const { cancellation } = this.wishToEnd
+    return [
+      ...this.mailbox.unread,
+      ...(cancellation === undefined ? [] : [{ _tag: "CancelRequested" as const, ...cancellation }])
+    ]
+  }
+
+  /** Whether anything durable can still move it; what waits for ever waits to be interrupted. */
+  private isWaiting(): boolean {
+    return this.waits.size > 0 || this.nevers > 0 || this.wishToEnd.isAwaited || this.mailbox.isAwaited
+  }
+
+  private start(started: Unplaced<RunStarted>): void {
+    const { runtime } = this.options
+    this.started = started
+    const fiber = Runtime.runFork(
+      Runtime.make({
+        context: Context.make(Run, this),
+        fiberRefs: runtime.fiberRefs,
+        runtimeFlags: runtime.runtimeFlags
+      })
+    )(Effect.suspend(() => this.options.program(started.payload)), {
+      scheduler: this.scheduler,
+      immediate: false,
+      updateRefs: (refs, fiberId) => this.deterministic(refs, fiberId)
+    })
+    this.main = fiber
+    fiber.addObserver((exit) => this.close(exit))
+  }
+
+  private deterministic(refs: FiberRefs.FiberRefs, fiberId: FiberId.Runtime): FiberRefs.FiberRefs {
+    const { runId, workflow, workflowId } = this.options.info
+    const services = FiberRefs.getOrDefault(refs, DefaultServices.currentServices).pipe(
+      Context.add(Clock.Clock, new RunClock(this)),
+      Context.add(Random.Random, Random.make(runId))
+    )
+    const annotations = FiberRefs.getOrDefault(refs, FiberRef.currentLogAnnotations).pipe(
+      HashMap.set("workflow", workflow as unknown),
+      HashMap.set("workflowId", workflowId as unknown),
+      HashMap.set("runId", runId as unknown)
+    )
+    const loggers = FiberRefs.getOrDefault(refs, FiberRef.currentLoggers)
+    const buffered = Logger.make<unknown, void>((entry) => {
+      if (this.recorded === undefined) {
+        this.prints.push(() => {
+          for (const logger of loggers) logger.log(entry)
+        })
+      }
+    })
+    return FiberRefs.updateManyAs(refs, {
+      forkAs: fiberId,
+      entries: [
+        [DefaultServices.currentServices, [[fiberId, services]]],
+        [FiberRef.currentLogAnnotations, [[fiberId, annotations]]],
+        [FiberRef.currentLoggers, [[fiberId, HashSet.make(buffered)]]],
+        [FiberRef.currentTracerEnabled, [[fiberId, false]]],
+        // What watches the fibers of the process would hold those of a run that has left memory.
+        [FiberRef.currentSupervisor, [[fiberId, Supervisor.none]]],
+        [FiberRef.unhandledErrorLogLevel, [[fiberId, Option.none()]]]
+      ]
+    })
+  }
+
+  private close(exit: Exit.Exit<Outcome>): void {
+    if (this.fault !== undefined) return
+    let outcome: Outcome = Exit.match(exit, {
+      onSuccess: (outcome) => outcome,
+      onFailure: (cause) => ({
+        outcome: Cause.isInterruptedOnly(cause) ? "Interrupted" : "Defect",
+        message: Cause.pretty(cause),
+        payload: null
+      })
+    })
+    if (outcome.outcome === "Interrupted" && this.wishToEnd.cancellation !== undefined) {
+      outcome = { outcome: "Cancelled", message: this.wishToEnd.cancellation.reason, payload: null }
+    }
+    const refusal = this.refusal("the end of the run", outcome.payload)
+    if (refusal !== undefined) {
+      const message = `${
+        whatEnds[outcome.outcome] ?? "the payload"
+      } of workflow ${this.options.info.workflow} is refused: ${refusal}`
+      outcome = { outcome: "Defect", message, payload: null }
+    }
+    this.issue({ _tag: "RunClosed", at: this.now, ...outcome, digest: digest(outcome.payload) })
+    this.scheduler.halt()
+  }
+
+  private issue(draft: Draft, origin?: Error): number {
+    const command = { ...draft, command: ++this.commands } as Unplaced<Command>
+    if (command._tag === "RunClosed") this.ended = command
+    const expected = this.recorded?.[this.issued.length]
+    if (
+      this.recorded !== undefined && (expected === undefined || !isSame(expected, command, this.options.strictness))
+    ) {
+      this.fail({
+        reason: "Mismatch",
+        expected: expected === undefined ? "no further command in this turn" : describe(expected),
+        actual: describe(command),
+        source: this.sourceOf(origin)
+      })
+    }
+    if (origin !== undefined) this.follow(origin)
+    if (this.fault === undefined) {
+      this.issued.push(command)
+      if (command._tag === "RunClosed") this.closed = command
+    }
+    return command.command
+  }
+
+  private follow(origin: Error): void {
+    const asking = Fiber.getCurrentFiber()
+    if (this.recorded !== undefined && Option.isSome(asking)) {
+      this.origins ??= new WeakMap()
+      this.origins.set(asking.value, origin)
+    }
+  }
+
+  /** What Effect itself asks for, such as a timer, has no place of its own: it is after the last one of its fiber. */
+  private sourceOf(origin: Error | undefined): string | undefined {
+    if (origin !== undefined) return userFrame(origin)
+    const before = Option.flatMapNullable(Fiber.getCurrentFiber(), (fiber) => this.origins?.get(fiber))
+    const frame = Option.isSome(before) ? userFrame(before.value) : undefined
+    return frame === undefined ? undefined : `after ${frame}`
+  }
+
+  private foreignWake(fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined): void {
+    if (this.fault !== undefined || this.closed !== undefined) return
+    this.fail({
+      reason: "ForeignWait",
+      expected: "fibers that wait for activities, for time or for each other",
+      actual:
+        "a fiber was resumed from outside the run: it waited for a promise, a callback or a fiber of another runtime",
+      fiber: fiber === undefined ? undefined : nameOf(fiber)
+    })
+    this.options.onFault(this.fault!)
+  }
+
+  get replaying(): boolean {
+    return this.recorded !== undefined
+  }
+
+  private fail(
+    found: Pick<NondeterminismError, "reason" | "expected" | "actual"> & {
+      readonly fiber?: string | undefined
+      readonly source?: string | undefined
+    }
+  ): void {
+    const { runId, workflow, workflowId } = this.options.info
+    // The first difference is the cause; what follows are its consequences.
+    const current = Fiber.getCurrentFiber()
+    this.fault ??= new NondeterminismError({
+      fiber: Option.isSome(current) ? nameOf(current.value) : undefined,
+      ...found,
+      workflow,
+      workflowId,
+      runId,
+      turn: this.turns
+    })
+    this.scheduler.halt()
+  }
+}
+
+/** The clock of a run: its time is the turn's, and to sleep is to start a durable timer. */
+class RunClock implements Clock.Clock {
+  readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
+  readonly currentTimeMillis = Effect.sync(() => this.unsafeCurrentTimeMillis())
+  readonly currentTimeNanos = Effect.sync(() => this.unsafeCurrentTimeNanos())
+
+  constructor(private readonly execution: Execution) {}
+
+  unsafeCurrentTimeMillis(): number {
+    return this.execution.now
+  }
+
+  unsafeCurrentTimeNanos(): bigint {
+    return BigInt(Math.trunc(this.execution.now)) * 1_000_000n
+  }
+
+  sleep(duration: Duration.Duration): Effect.Effect<void> {
+    const millis = Duration.toMillis(duration)
+    if (millis <= 0) return Effect.yieldNow()
+    if (millis === Infinity) return Effect.never
+    return Effect.suspend(() =>
+      Effect.asVoid(this.execution.ask(
+        { _tag: "TimerStarted", fireAt: this.execution.now + Math.ceil(millis) },
+        (target) => ({ _tag: "TimerCancelled", target })
+      ))
+    )
+  }
+}
+
+const wishIn = ({ at, by, reason }: Unplaced<CancelRequested>): Cancellation => ({
+  at,
+  reason,
+  ...(by === undefined ? {} : { by })
+})
+
+const nameOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): string => `#${fiber.id().id}`
+
+/** What the payload of an outcome is. */
+const whatEnds: Partial<Record<Outcome["outcome"], string>> = {
+  Success: "the success",
+  Failure: "the error",
+  Continued: "the payload to continue with"
+}
+
+const ownDirectory = new URL("../..", import.meta.url).pathname
+
+/** The nearest frame of the stack that is neither this room's nor Effect's nor Node's. */
+const userFrame = (origin: Error): string | undefined =>
+  origin.stack?.split("\n").slice(1).find((frame) =>
+    !frame.includes(ownDirectory) && !/[\\/]node_modules[\\/]effect[\\/]|\(node:|at node:/.test(frame)
+  )?.trim().replace(/^at /, "")
