@@ -1,0 +1,133 @@
+/**
+ * Everything that one transaction changes, gathered over its entries. A store writes all of it, or nothing.
+ */
+import type {
+  ActivityScheduled,
+  AttemptFailed,
+  ChildScheduled,
+  Closing,
+  Event,
+  Status,
+  TimerStarted
+} from "../../Event.js"
+import type { Position } from "./place.js"
+
+/** A run while a transaction changes it; `id` is the number by which its store knows it. */
+export interface RunState {
+  readonly id: number
+  readonly runId: string
+  readonly workflowId: string
+  readonly workflow: string
+  readonly startedAt: number
+  readonly deadline: number | undefined
+  cancelBy: number | undefined
+  readonly owner: string | undefined
+  readonly epoch: number
+  deaths: number
+  status: Status
+  blocked: string | undefined
+  position: Position
+  closedSeq: number | undefined
+  /** The event at `closedSeq`, where it has been read. */
+  closed: Closing | undefined
+}
+
+/** A child, and the run that has asked for it or whose it is now. */
+export interface LinkState {
+  /** The number by which the store knows the link; absent: it has not been written yet. */
+  readonly id: number | undefined
+  child: number
+  parent: number
+  /** Absent: nobody waits for the child, since the parent has gone on as another run. */
+  command: number | undefined
+  readonly parentClose: ChildScheduled["parentClose"]
+}
+
+/** What became of the pending attempt of an activity without its having ended. */
+export type AttemptChange =
+  | { readonly _tag: "Failed"; readonly run: number; readonly event: AttemptFailed }
+  | {
+    readonly _tag: "Beat"
+    readonly run: number
+    readonly command: number
+    readonly at: number
+    readonly outside: boolean
+    readonly details: string | undefined
+    readonly secret: string | undefined
+  }
+
+/** An activity or a timer, by its run and the number of the command that asked for it. */
+export type CommandKey = readonly [run: number, command: number]
+
+export class Changes {
+  /** Runs that begin. They are written with what they are at the end of the transaction. */
+  readonly begun = new Set<RunState>()
+  /** Runs that were there before and have got events. */
+  readonly moved = new Set<RunState>()
+  /** Runs that were there before and whose status or deadline of a cancellation is another. */
+  readonly restated = new Set<RunState>()
+  readonly closing = new Set<RunState>()
+  /** Runs whose `blocked` is another. */
+  readonly blocked = new Set<RunState>()
+  readonly events: Array<readonly [run: number, event: Event]> = []
+  readonly activities = new Map<string, readonly [run: number, scheduled: ActivityScheduled]>()
+  /** In the order in which they happened, after the activities have been scheduled. */
+  readonly attempts: Array<AttemptChange> = []
+  readonly endedActivities: Array<CommandKey> = []
+  readonly timers = new Map<string, readonly [run: number, started: TimerStarted]>()
+  readonly endedTimers: Array<CommandKey> = []
+  readonly signals: Array<readonly [run: number, id: string]> = []
+  readonly links = new Set<LinkState>()
+  readonly movedLinks = new Set<LinkState>()
+  readonly endedLinks: Array<number> = []
+
+  begin(run: RunState): void {
+    this.begun.add(run)
+  }
+
+  move(run: RunState): void {
+    if (!this.begun.has(run)) this.moved.add(run)
+  }
+
+  restate(run: RunState): void {
+    if (!this.begun.has(run)) this.restated.add(run)
+  }
+
+  moveLink(link: LinkState): void {
+    if (link.id !== undefined) this.movedLinks.add(link)
+  }
+
+  unlink(link: LinkState): void {
+    this.links.delete(link)
+    if (link.id !== undefined) this.endedLinks.push(link.id)
+  }
+
+  /** Adds an event, and what it does to what is pending in its run. */
+  append(run: number, event: Event): void {
+    this.events.push([run, event])
+    switch (event._tag) {
+      case "ActivityScheduled":
+        this.activities.set(`${run}/${event.command}`, [run, event])
+        break
+      case "AttemptFailed":
+        this.attempts.push({ _tag: "Failed", run, event })
+        break
+      case "ActivityCancelled":
+      case "ActivityCompleted":
+      case "ActivityFailed":
+        // What begins and ends in one transaction is never pending.
+        if (!this.activities.delete(`${run}/${event.target}`)) this.endedActivities.push([run, event.target])
+        break
+      case "TimerStarted":
+        this.timers.set(`${run}/${event.command}`, [run, event])
+        break
+      case "TimerCancelled":
+      case "TimerFired":
+        if (!this.timers.delete(`${run}/${event.target}`)) this.endedTimers.push([run, event.target])
+        break
+      case "SignalReceived":
+        if (event.id !== undefined) this.signals.push([run, event.id])
+        break
+    }
+  }
+}
