@@ -540,7 +540,7 @@ export class Transaction {
 /** No run has this id: stands in a link that has been removed, so that it is not read again. */
 const gone = -1
 
-const recordOf = (run: RunState): RunRecord => ({
+export const recordOf = (run: RunState): RunRecord => ({
   runId: run.runId,
   workflowId: run.workflowId,
   workflow: run.workflow,
@@ -551,7 +551,7 @@ const recordOf = (run: RunState): RunRecord => ({
   closed: run.closed
 })
 
-const ownedRun = (run: RunState): OwnedRun => ({
+export const ownedRun = (run: RunState): OwnedRun => ({
   runId: run.runId,
   workflowId: run.workflowId,
   workflow: run.workflow,

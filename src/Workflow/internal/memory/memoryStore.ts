@@ -1,452 +1,31 @@
 /**
- * A store in memory. Also the model that the SQL store is tested against.
+ * A store in memory.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import {
-  type ChildScheduled,
-  type Closing,
-  type Event,
-  isClosing,
-  type Posted,
-  statusOf,
-  type Unplaced
-} from "../../Event.js"
 import type {
-  Entry,
   JournalStore,
-  NewRun,
-  News,
   OwnedRun,
   PendingActivity,
-  PendingTimer,
-  Receipt,
   RunFilter,
   RunPosition,
   RunRecord,
-  Services,
-  Written
+  Services
 } from "../../Journal.js"
 import { JournalError } from "../../WorkflowError.js"
-import {
-  answerTo,
-  type Ask,
-  asksOf,
-  carriedEnds,
-  childClosed,
-  childRefused,
-  childStarted,
-  messageOf,
-  parentEnded,
-  parentLeft,
-  replacedAt,
-  seenUpTo
-} from "../journal/consequences.js"
-import { deadlineOf, earliest, firstEvents, place, type Position } from "../journal/place.js"
-import { decideStart } from "../journal/startPolicy.js"
 import { restMillis, suspectAfter } from "../journal/suspects.js"
-import { snapshot } from "./snapshot.js"
-
-/** An activity, the worker that has taken its attempt from a queue, and what only its token tells. */
-type Activity = PendingActivity & { readonly worker: string | undefined; readonly secret: string | undefined }
-
-export interface Stored {
-  readonly run: Pick<OwnedRun, "runId" | "workflowId" | "workflow" | "startedAt" | "deadline">
-  readonly events: Array<Event>
-  readonly activities: Map<number, Activity>
-  readonly timers: Map<number, PendingTimer>
-  /** The ids of its signals. */
-  readonly signals: Set<string>
-  owner: string | undefined
-  epoch: number
-  /** How many owners have died since somebody appended to it. */
-  deaths: number
-  restsUntil: number
-  dueSeq: number
-  blocked: string | undefined
-  cancelling: boolean
-  cancelBy: number | undefined
-  closed: Closing | undefined
-}
-
-/** A run that another one has asked for. */
-export interface Link {
-  child: Stored
-  parent: Stored
-  /** Absent: nobody waits for it, since the parent has gone on as another run. */
-  command: number | undefined
-  readonly parentClose: ChildScheduled["parentClose"]
-}
-
-type Consequence =
-  | { readonly _tag: "Asked"; readonly stored: Stored; readonly ask: Ask }
-  | { readonly _tag: "Closed"; readonly stored: Stored; readonly closed: Closing; readonly next: Stored | undefined }
+import { ownedRun, recordOf } from "../journal/transaction.js"
+import { activitiesOf, type Activity, copyOf, Rows, type Stored, timersOf } from "./rows.js"
 
 export const memoryStore = (): JournalStore => {
-  const runs = new Map<string, Stored>()
-  const latest = new Map<string, Stored>()
+  const rows = new Rows()
+  const { byRunId: runs, latest } = rows
   const leases = new Map<string, number>()
   const services = new Map<string, Services>()
-  const links = new Set<Link>()
-  let pendingConsequences: Array<Consequence> = []
 
-  const positionOf = ({ dueSeq, events }: Stored): Position => ({ lastSeq: events.length, dueSeq })
+  const record = ({ run }: Stored): RunRecord => ({ ...recordOf(run), closed: run.closed && copyOf(run.closed) })
 
-  const record = ({ blocked, cancelling, closed, events, run }: Stored): RunRecord => ({
-    runId: run.runId,
-    workflowId: run.workflowId,
-    workflow: run.workflow,
-    startedAt: run.startedAt,
-    status: closed !== undefined ? statusOf(closed) : cancelling ? "Cancelling" : "Running",
-    events: events.length,
-    blocked,
-    closed: closed && copyOf(closed)
-  })
-
-  const ownedRun = ({ blocked, cancelBy, dueSeq, epoch, run }: Stored): OwnedRun => ({
-    ...run,
-    cancelBy,
-    epoch,
-    due: dueSeq > 0,
-    blocked: blocked !== undefined
-  })
-
-  const begin = (
-    run: Pick<OwnedRun, "runId" | "workflowId" | "workflow">,
-    worker: string | undefined,
-    events: ReadonlyArray<Unplaced<Event>>,
-    news: Array<News>
-  ): Stored => {
-    const [started] = events
-    if (started?._tag !== "RunStarted") throw new Error(`run ${run.runId} does not begin with RunStarted`)
-    const { runId, workflow, workflowId } = run
-    if (runs.has(runId)) throw new JournalError({ reason: "Write", detail: `there is a run ${runId} already` })
-    const stored: Stored = {
-      run: { runId, workflowId, workflow, startedAt: started.at, deadline: deadlineOf(started) },
-      events: [],
-      activities: new Map(),
-      timers: new Map(),
-      owner: worker,
-      epoch: worker === undefined ? 0 : 1,
-      deaths: 0,
-      restsUntil: 0,
-      dueSeq: 0,
-      blocked: undefined,
-      cancelling: false,
-      cancelBy: undefined,
-      closed: undefined,
-      signals: new Set()
-    }
-    runs.set(runId, stored)
-    latest.set(workflowId, stored)
-    const placed = append(stored, events)
-    news.push({ _tag: "Begun", owner: worker, run: ownedRun(stored), events: placed.map(copyOf) })
-    return stored
-  }
-
-  const index = (stored: Stored, event: Event): void => {
-    const { runId, workflow, workflowId } = stored.run
-    switch (event._tag) {
-      case "ActivityScheduled":
-        stored.activities.set(event.command, {
-          workflow,
-          workflowId,
-          runId,
-          scheduled: event,
-          attempt: 1,
-          notBefore: 0,
-          worker: undefined,
-          startedAt: undefined,
-          outside: false,
-          beatAt: undefined,
-          details: undefined,
-          secret: undefined
-        })
-        break
-      case "AttemptFailed": {
-        const pending = stored.activities.get(event.target)
-        if (pending !== undefined) {
-          stored.activities.set(event.target, {
-            ...pending,
-            attempt: event.attempt + 1,
-            notBefore: event.retryAt,
-            worker: undefined,
-            startedAt: undefined,
-            outside: false,
-            beatAt: undefined,
-            secret: undefined
-          })
-        }
-        break
-      }
-      case "ActivityCancelled":
-      case "ActivityCompleted":
-      case "ActivityFailed":
-        stored.activities.delete(event.target)
-        break
-      case "TimerStarted":
-        stored.timers.set(event.command, { runId, command: event.command, fireAt: event.fireAt })
-        break
-      case "TimerCancelled":
-      case "TimerFired":
-        stored.timers.delete(event.target)
-        break
-      case "SignalReceived":
-        if (event.id !== undefined) stored.signals.add(event.id)
-        break
-      case "CancelRequested":
-        stored.cancelling = true
-        stored.cancelBy = earliest(stored.cancelBy, event.by)
-        break
-    }
-    if (isClosing(event)) {
-      stored.activities.clear()
-      stored.timers.clear()
-    }
-  }
-
-  const append = (stored: Stored, unplaced: ReadonlyArray<Unplaced<Event>>): ReadonlyArray<Event> => {
-    const placed = place(unplaced, positionOf(stored))
-    const events = placed.events.map(own)
-    stored.events.push(...events)
-    stored.dueSeq = placed.dueSeq
-    stored.closed = placed.closed
-    for (const event of events) index(stored, event)
-    return events
-  }
-
-  const post = (stored: Stored, event: Unplaced<Posted>, news: Array<News>): void => {
-    const [posted] = append(stored, [event])
-    news.push({ _tag: "Posted", owner: stored.owner, runId: stored.run.runId, event: copyOf(posted as Posted) })
-    if (stored.closed !== undefined) {
-      pendingConsequences.push({ _tag: "Closed", stored, closed: stored.closed, next: undefined })
-    }
-  }
-
-  /** The same where the run may have closed meanwhile. */
-  const tell = (stored: Stored, event: Unplaced<Posted>, news: Array<News>): void => {
-    if (stored.closed === undefined) post(stored, event, news)
-  }
-
-  const isKnownSignal = (stored: Stored, event: Unplaced<Posted>): boolean =>
-    event._tag === "SignalReceived" && event.id !== undefined && stored.signals.has(event.id)
-
-  // --- entries
-
-  const start = (entry: Extract<Entry, { readonly _tag: "Start" }>): Receipt => {
-    const { run, signal, started, workflow, workflowId } = entry
-    const news: Array<News> = []
-    const existing = latest.get(workflowId)
-    const decision = decideStart(existing && record(existing), entry)
-    if (decision === "Refuse") return { _tag: "Exists", record: record(existing!) }
-    const attached = decision === "Attach" ? existing : undefined
-    if (decision === "Replace") post(existing!, replacedAt(started.at), news)
-    const stored = attached ?? begin({ ...run, workflowId, workflow }, run.worker, [started], news)
-    if (signal !== undefined && !isKnownSignal(stored, signal)) post(stored, signal, news)
-    return { _tag: "Started", created: attached === undefined, record: record(stored), news }
-  }
-
-  const send = ({ event, workflowId }: Extract<Entry, { readonly _tag: "Post" }>): Receipt => {
-    const stored = latest.get(workflowId)
-    if (stored === undefined || stored.closed !== undefined) return { _tag: "NotOpen", known: stored !== undefined }
-    const { runId } = stored.run
-    if (isKnownSignal(stored, event)) return { _tag: "Known", runId }
-    const news: Array<News> = []
-    post(stored, event, news)
-    return { _tag: "Posted", runId, news }
-  }
-
-  const pendingAttempt = (
-    runId: string,
-    command: number,
-    attempt: number | undefined,
-    worker: string | undefined
-  ): readonly [Stored, Activity] | undefined => {
-    const stored = runs.get(runId)
-    const activity = stored?.activities.get(command)
-    if (stored === undefined || activity === undefined) return undefined
-    if (attempt !== undefined && activity.attempt !== attempt) return undefined
-    return worker === undefined || activity.worker === worker ? [stored, activity] : undefined
-  }
-
-  const report = (
-    { attempt, event, runId, unstarted, worker }: Extract<Entry, { readonly _tag: "Report" }>
-  ): Receipt => {
-    const pending = pendingAttempt(runId, event.target, attempt, worker)
-    if (pending === undefined || (unstarted === true && pending[1].startedAt !== undefined)) {
-      return { _tag: "NotPending" }
-    }
-    const news: Array<News> = []
-    post(pending[0], event, news)
-    return { _tag: "Posted", runId, news }
-  }
-
-  const beat = (
-    { at, details, id, outside, secret, worker }: Extract<Entry, { readonly _tag: "Heartbeat" }>
-  ): Receipt => {
-    const pending = pendingAttempt(id.runId, id.command, id.attempt, worker)
-    if (pending === undefined) return { _tag: "NotPending" }
-    const [stored, activity] = pending
-    stored.activities.set(id.command, {
-      ...activity,
-      beatAt: at,
-      startedAt: activity.startedAt ?? (outside === true ? at : undefined),
-      outside: activity.outside || outside === true,
-      details: details ?? activity.details,
-      secret: activity.secret ?? secret
-    })
-    return { _tag: "Noted" }
-  }
-
-  const owners = (entry: Extract<Entry, { readonly _tag: "Append" | "Block" }>): Receipt => {
-    const stored = runs.get(entry.runId)
-    if (
-      stored === undefined || stored.closed !== undefined || stored.owner !== entry.worker ||
-      stored.epoch !== entry.epoch
-    ) return { _tag: "Stale" }
-    if (entry._tag === "Block") {
-      stored.blocked = entry.reason
-      return { _tag: "Noted" }
-    }
-    const { children = [], next } = entry
-    const position = positionOf(stored)
-    const unseen = next !== undefined && place(entry.events, position).dueSeq > 0
-    const ended = seenUpTo(entry.events) < position.lastSeq &&
-      carriedEnds(entry.events).some((target) => !stored.activities.has(target))
-    if (unseen || ended) return { _tag: "Outrun" }
-    const events = append(stored, entry.events)
-    stored.deaths = 0
-    const lastSeq = stored.events.length
-    for (const ask of asksOf(events, children)) pendingConsequences.push({ _tag: "Asked", stored, ask })
-    const news: Array<News> = []
-    const begun = next && begin({ ...stored.run, runId: next.runId }, entry.worker, firstEvents(next), news)
-    const { closed } = stored
-    if (closed !== undefined) pendingConsequences.push({ _tag: "Closed", stored, closed, next: begun })
-    return { _tag: "Appended", lastSeq, news }
-  }
-
-  const write = (entry: Entry): Receipt => {
-    switch (entry._tag) {
-      case "Start":
-        return start(entry)
-      case "Post":
-        return send(entry)
-      case "Report":
-        return report(entry)
-      case "Heartbeat":
-        return beat(entry)
-      case "Append":
-      case "Block":
-        return owners(entry)
-    }
-  }
-
-  // --- consequences
-
-  const askFor = (parent: Stored, scheduled: ChildScheduled, run: NewRun, news: Array<News>): void => {
-    const { command, parentClose, workflow, workflowId } = scheduled
-    const existing = latest.get(workflowId)
-    const decision = existing === parent ? "Refuse" : decideStart(existing && record(existing), scheduled)
-    if (decision === "Refuse") return tell(parent, childRefused(scheduled, record(existing!)), news)
-    if (decision === "Attach" && existing!.closed !== undefined) {
-      return tell(parent, childClosed(command, existing!.run.runId, existing!.closed), news)
-    }
-    if (decision === "Replace") post(existing!, replacedAt(scheduled.at), news)
-    const child = decision === "Attach"
-      ? existing!
-      : begin({ ...run, workflowId, workflow }, run.worker, [childStarted(scheduled, parent.run)], news)
-    // Where the parent has closed in the same transaction, what follows from that comes after this.
-    links.add({ child, parent, command, parentClose })
-  }
-
-  /** The parent has ended before its child. */
-  const endWith = ({ child, parentClose }: Link, at: number, news: Array<News>): void => {
-    const message = parentEnded(parentClose, at)
-    if (message !== undefined) tell(child, message, news)
-  }
-
-  const asked = (stored: Stored, ask: Ask, news: Array<News>): void => {
-    switch (ask._tag) {
-      case "Child":
-        return askFor(stored, ask.scheduled, ask.run, news)
-      case "Leave": {
-        const { at, target } = ask.cancelled
-        for (const link of links) {
-          if (link.parent !== stored || link.command !== target) continue
-          links.delete(link)
-          const message = parentLeft(link.parentClose, at)
-          if (message !== undefined) tell(link.child, message, news)
-        }
-        return
-      }
-      case "Send": {
-        const to = latest.get(ask.sent.workflowId)
-        const open = to !== undefined && to.closed === undefined
-        const message = messageOf(ask.sent)
-        if (open && !isKnownSignal(to, message)) post(to, message, news)
-        const outcome = open ? "Delivered" : to === undefined ? "NotFound" : "Ended"
-        tell(stored, answerTo(ask.sent, outcome), news)
-      }
-    }
-  }
-
-  const closed = (stored: Stored, closing: Closing, next: Stored | undefined, news: Array<News>): void => {
-    for (const link of links) {
-      if (link.child !== stored) continue
-      if (next !== undefined) link.child = next
-      else {
-        links.delete(link)
-        if (link.command !== undefined) tell(link.parent, childClosed(link.command, stored.run.runId, closing), news)
-      }
-    }
-    for (const link of links) {
-      if (link.parent !== stored) continue
-      if (next !== undefined) {
-        link.parent = next
-        link.command = undefined
-      } else {
-        links.delete(link)
-        endWith(link, closing.at, news)
-      }
-    }
-  }
-
-  const settle = (): ReadonlyArray<News> => {
-    const news: Array<News> = []
-    for (const consequence of pendingConsequences) {
-      const { stored } = consequence
-      if (consequence._tag === "Asked") asked(stored, consequence.ask, news)
-      else closed(stored, consequence.closed, consequence.next, news)
-    }
-    pendingConsequences = []
-    return news
-  }
-
-  const writeAll = (entries: ReadonlyArray<Entry>): Written => {
-    const undo = mayFail(entries) ? snapshot({ runs, latest, links }) : undefined
-    try {
-      return { receipts: entries.map(write), consequences: settle() }
-    } catch (error) {
-      undo?.()
-      pendingConsequences = []
-      throw error
-    }
-  }
-
-  /** Whether a run may be begun under a known id, or without one. */
-  const mayFail = (entries: ReadonlyArray<Entry>): boolean => {
-    const runIds = new Set<string>()
-    const isKnown = (runId: string): boolean => runs.has(runId) || runIds.size === runIds.add(runId).size
-    return entries.some((entry) => {
-      if (entry._tag === "Start") return isKnown(entry.run.runId)
-      if (entry._tag !== "Append") return false
-      const { children = [], events, next } = entry
-      return (next !== undefined && isKnown(next.runId)) || children.some(({ runId }) => isKnown(runId)) ||
-        children.length < events.filter(({ _tag }) => _tag === "ChildScheduled").length
-    })
-  }
-
-  // --- reads
+  const isOpen = ({ run }: Stored): boolean => run.closedSeq === undefined
 
   const matches = ({ startedBefore, startedFrom, status, workflow, workflowId }: RunFilter) => (run: RunRecord) =>
     (workflow === undefined || run.workflow === workflow) &&
@@ -464,7 +43,7 @@ export const memoryStore = (): JournalStore => {
     write: (entries) =>
       Effect.suspend(() => {
         try {
-          return Effect.succeed(writeAll(entries))
+          return Effect.succeed(rows.write(entries))
         } catch (error) {
           return error instanceof JournalError ? Effect.fail(error) : Effect.die(error)
         }
@@ -492,37 +71,35 @@ export const memoryStore = (): JournalStore => {
       Effect.sync(() =>
         runIds.flatMap((runId) => {
           const stored = runs.get(runId)
-          return stored?.closed === undefined ? [] : [record(stored)]
+          return stored === undefined || isOpen(stored) ? [] : [record(stored)]
         })
       ),
     claim: ({ leaseUntil, now, suspects, worker, workflows }) =>
       Effect.sync(() => {
         leases.set(worker, leaseUntil)
-        const open = [...runs.values()].filter(({ closed }) => closed === undefined)
-        const due = open.filter(({ dueSeq, owner }) => owner === worker && dueSeq > 0)
+        const open = [...runs.values()].filter(isOpen)
+        const due = open.filter(({ run: { owner, position } }) => owner === worker && position.dueSeq > 0)
         const claimable = open.filter(({ run }) => workflows.includes(run.workflow))
-        const fromDead = claimable.filter(({ owner }) => owner !== undefined && isOver(owner, now))
+        const fromDead = claimable.filter(({ run: { owner } }) => owner !== undefined && isOver(owner, now))
         const suspected = fromDead
-          .filter(({ deaths, restsUntil }) => deaths >= suspectAfter && restsUntil <= now)
-          .sort((a, b) => a.deaths - b.deaths)
+          .filter(({ restsUntil, run: { deaths } }) => deaths >= suspectAfter && restsUntil <= now)
+          .sort((a, b) => a.run.deaths - b.run.deaths)
         const claimed = [
-          ...claimable.filter(({ owner }) => owner === undefined),
-          ...fromDead.filter(({ deaths }) => deaths < suspectAfter),
+          ...claimable.filter(({ run: { owner } }) => owner === undefined),
+          ...fromDead.filter(({ run: { deaths } }) => deaths < suspectAfter),
           ...suspected.slice(0, suspects)
         ]
         for (const stored of claimed) {
-          const busy = stored.dueSeq > 0 || stored.activities.size > 0
-          if (stored.owner !== undefined && busy) {
-            stored.deaths++
-            stored.restsUntil = now + restMillis(stored.deaths)
-          }
-          stored.owner = worker
-          stored.epoch++
+          const { run } = stored
+          const busy = run.position.dueSeq > 0 || stored.activities.size > 0
+          const deaths = run.owner !== undefined && busy ? run.deaths + 1 : run.deaths
+          if (deaths > run.deaths) stored.restsUntil = now + restMillis(deaths)
+          stored.run = { ...run, owner: worker, epoch: run.epoch + 1, deaths }
         }
         return {
           moreSuspects: suspected.length > suspects,
-          due: due.map(({ dueSeq, run: { runId } }) => ({ runId, dueSeq })),
-          runs: claimed.map(ownedRun),
+          due: due.map(({ run: { position: { dueSeq }, runId } }) => ({ runId, dueSeq })),
+          runs: claimed.map(({ run }): OwnedRun => ownedRun(run)),
           activities: claimed.flatMap((stored) => activitiesOf(stored).map(publicPart)),
           timers: claimed.flatMap(timersOf)
         }
@@ -569,14 +146,16 @@ export const memoryStore = (): JournalStore => {
     backlog: (now) =>
       Effect.sync(() => {
         const isFree = (worker: string | undefined) => worker === undefined || isOver(worker, now)
-        const open = [...runs.values()].filter(({ closed }) => closed === undefined)
+        const open = [...runs.values()].filter(isOpen)
         const attempts = open.flatMap((stored) =>
           activitiesOf(stored).flatMap(({ outside, scheduled: { activity, queue }, worker }) =>
             queue !== undefined && !outside && isFree(worker) ? [{ queue, activity }] : []
           )
         )
         return {
-          runs: counted(open.filter(({ owner }) => isFree(owner)).map(({ run: { workflow } }) => ({ workflow }))),
+          runs: counted(
+            open.filter(({ run: { owner } }) => isFree(owner)).map(({ run: { workflow } }) => ({ workflow }))
+          ),
           attempts: counted(attempts)
         }
       }),
@@ -588,14 +167,14 @@ export const memoryStore = (): JournalStore => {
     owner: (runId) =>
       Effect.sync(() => {
         const stored = runs.get(runId)
-        return stored?.closed === undefined ? stored?.owner : undefined
+        return stored !== undefined && isOpen(stored) ? stored.run.owner : undefined
       }),
     release: (worker) =>
       Effect.sync(() => {
         leases.delete(worker)
         services.delete(worker)
         for (const stored of runs.values()) {
-          if (stored.owner === worker && stored.closed === undefined) stored.owner = undefined
+          if (stored.run.owner === worker && isOpen(stored)) stored.run = { ...stored.run, owner: undefined }
           for (const [command, activity] of stored.activities) {
             if (activity.worker === worker) {
               // One that is completed from outside goes on without its worker.
@@ -608,21 +187,6 @@ export const memoryStore = (): JournalStore => {
     version: Effect.succeed(undefined)
   }
 }
-
-// Nobody changes what the store holds, neither who wrote it nor who has read it.
-
-const hasParts = (event: Event): boolean => "retry" in event || "failure" in event || "parent" in event
-
-const own = (event: Event): Event => hasParts(event) ? structuredClone(event) : event
-
-const copyOf = <E extends Event>(event: E): E => hasParts(event) ? structuredClone(event) : { ...event }
-
-/** In the order of their commands. */
-const activitiesOf = ({ activities }: Stored): ReadonlyArray<Activity> =>
-  [...activities.values()].sort((a, b) => a.scheduled.command - b.scheduled.command)
-
-const timersOf = ({ timers }: Stored): ReadonlyArray<PendingTimer> =>
-  [...timers.values()].map((timer) => ({ ...timer })).sort((a, b) => a.fireAt - b.fireAt || a.command - b.command)
 
 const publicPart = ({ secret: _secret, worker: _worker, ...activity }: Activity): PendingActivity => ({
   ...activity,
