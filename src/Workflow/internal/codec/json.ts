@@ -128,12 +128,10 @@ const checkPart = (part: unknown, key: string | number, path: Path, found: Found
   path.pop()
 }
 
-const instanceOf = (value: object): string => {
-  const { constructor } = value
-  return typeof constructor === "function" && constructor.name !== ""
+const instanceOf = ({ constructor }: object): string =>
+  typeof constructor === "function" && constructor !== Object && constructor.name !== ""
     ? `an instance of ${constructor.name}`
-    : "an object of a class"
-}
+    : "an object with a prototype of its own"
 
 const refuse = (path: Path, what: string): never => {
   const place = path.map((key) => typeof key === "number" ? `[${key}]` : `[${JSON.stringify(key)}]`).join("")
