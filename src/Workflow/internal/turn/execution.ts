@@ -508,10 +508,12 @@ const whatEnds: Partial<Record<Outcome["outcome"], string>> = {
   Continued: "the payload to continue with"
 }
 
-const ownDirectory = new URL("../..", import.meta.url).pathname
+/** The folder of this room; a bundle may have none. */
+const ownDirectory = URL.canParse("../..", import.meta.url) ? new URL("../..", import.meta.url).pathname : undefined
 
 /** The nearest frame of the stack that is neither this room's nor Effect's nor Node's. */
 const userFrame = (origin: Error): string | undefined =>
   origin.stack?.split("\n").slice(1).find((frame) =>
-    !frame.includes(ownDirectory) && !/[\\/]node_modules[\\/]effect[\\/]|\(node:|at node:/.test(frame)
+    !(ownDirectory !== undefined && frame.includes(ownDirectory)) &&
+    !/[\\/]node_modules[\\/]effect[\\/]|\(node:|at node:/.test(frame)
   )?.trim().replace(/^at /, "")
