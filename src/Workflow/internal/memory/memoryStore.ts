@@ -13,8 +13,8 @@ import type {
   Services
 } from "../../Journal.js"
 import { JournalError } from "../../WorkflowError.js"
+import { ownedRun, recordOf } from "../journal/known.js"
 import { restMillis, suspectAfter } from "../journal/suspects.js"
-import { ownedRun, recordOf } from "../journal/transaction.js"
 import { activitiesOf, type Activity, copyOf, Rows, type Stored, timersOf } from "./rows.js"
 
 export const memoryStore = (): JournalStore => {

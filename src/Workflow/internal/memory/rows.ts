@@ -5,6 +5,7 @@ import { type Closing, type Event, isClosing } from "../../Event.js"
 import type { Entry, PendingActivity, PendingTimer, Written } from "../../Journal.js"
 import { JournalError } from "../../WorkflowError.js"
 import type { AttemptChange, Changes, LinkState, RunState } from "../journal/changes.js"
+import type { Known } from "../journal/known.js"
 import { Transaction, type Wanted } from "../journal/transaction.js"
 
 /** An activity, the worker that has taken its attempt from a queue, and what only its token tells. */
@@ -34,36 +35,36 @@ export class Rows {
     const steps = transaction.run()
     let step = steps.next()
     while (step.done !== true) {
-      this.read(transaction, step.value)
+      this.read(transaction.known, step.value)
       step = steps.next()
     }
     this.apply(transaction.changes)
     return step.value
   }
 
-  private read(transaction: Transaction, wanted: Wanted): void {
-    if (wanted.lastRun) transaction.knowLastRun(this.byId.size)
+  private read(known: Known, wanted: Wanted): void {
+    if (wanted.lastRun) known.knowLastRun(this.byId.size)
     for (const runId of wanted.runIds) {
       const stored = this.byRunId.get(runId)
-      if (stored !== undefined) transaction.knowRun(stateOf(stored))
+      if (stored !== undefined) known.knowRun(stateOf(stored))
     }
     for (const workflowId of wanted.workflowIds) {
       const stored = this.latest.get(workflowId)
-      transaction.knowLatest(workflowId, stored && stateOf(stored))
+      known.knowLatest(workflowId, stored && stateOf(stored))
     }
-    for (const [run, id] of wanted.signals) if (this.byId.get(run)?.signals.has(id)) transaction.knowSignal(run, id)
+    for (const [run, id] of wanted.signals) if (this.byId.get(run)?.signals.has(id)) known.knowSignal(run, id)
     for (const [run, command] of wanted.activities) {
       const activity = this.byId.get(run)?.activities.get(command)
       if (activity === undefined) continue
       const { attempt, startedAt, worker } = activity
-      transaction.knowPending(run, command, { attempt, worker, started: startedAt !== undefined })
+      known.knowPending(run, command, { attempt, worker, started: startedAt !== undefined })
     }
     if (wanted.linked.length === 0) return
     const runs = new Set(wanted.linked)
     for (const [id, link] of this.links) {
       if (!runs.has(link.child) && !runs.has(link.parent)) continue
-      for (const run of [link.child, link.parent]) transaction.knowRun(stateOf(this.byId.get(run)!))
-      transaction.knowLink({ ...link, id })
+      for (const run of [link.child, link.parent]) known.knowRun(stateOf(this.byId.get(run)!))
+      known.knowLink({ ...link, id })
     }
   }
 

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type { Entry, Written } from "../../Journal.js"
 import type { JournalError } from "../../WorkflowError.js"
 import type { AttemptChange, Changes, LinkState, RunState } from "../journal/changes.js"
+import type { Known } from "../journal/known.js"
 import { Transaction, type Wanted } from "../journal/transaction.js"
 import { rowOf } from "./eventRow.js"
 import { closingOf, type RunRow, selectById, selectByRunId, selectLatest } from "./runRow.js"
@@ -17,7 +18,7 @@ export const writeEntries = Effect.fnUntraced(function*(connection: Connection, 
   const steps = transaction.run()
   let step = steps.next()
   while (step.done !== true) {
-    yield* read(connection, transaction, step.value)
+    yield* read(connection, transaction.known, step.value)
     step = steps.next()
   }
   yield* write(connection, transaction.changes)
@@ -26,32 +27,32 @@ export const writeEntries = Effect.fnUntraced(function*(connection: Connection, 
 
 // --- reading
 
-const read = Effect.fnUntraced(function*(connection: Connection, transaction: Transaction, wanted: Wanted) {
+const read = Effect.fnUntraced(function*(connection: Connection, known: Known, wanted: Wanted) {
   if (wanted.lastRun) {
     const [row] = yield* execute<{ readonly id: number | null }>(connection, "SELECT max(id) AS id FROM holdfast_runs")
-    transaction.knowLastRun(row?.id ?? 0)
+    known.knowLastRun(row?.id ?? 0)
   }
-  for (const row of yield* selectByRunId(connection, wanted.runIds)) transaction.knowRun(stateOf(row))
-  for (const workflowId of wanted.workflowIds) transaction.knowLatest(workflowId, undefined)
+  for (const row of yield* selectByRunId(connection, wanted.runIds)) known.knowRun(stateOf(row))
+  for (const workflowId of wanted.workflowIds) known.knowLatest(workflowId, undefined)
   for (const row of yield* selectLatest(connection, wanted.workflowIds)) {
-    transaction.knowLatest(row.workflow_id, { ...stateOf(row), closed: yield* closingOf(row) })
+    known.knowLatest(row.workflow_id, { ...stateOf(row), closed: yield* closingOf(row) })
   }
-  for (const { id, run } of yield* selectSignals(connection, wanted.signals)) transaction.knowSignal(run, id)
+  for (const { id, run } of yield* selectSignals(connection, wanted.signals)) known.knowSignal(run, id)
   for (const { attempt, command, run, started_at, worker } of yield* selectPending(connection, wanted.activities)) {
-    transaction.knowPending(run, command, { attempt, worker: worker ?? undefined, started: started_at !== null })
+    known.knowPending(run, command, { attempt, worker: worker ?? undefined, started: started_at !== null })
   }
-  if (wanted.linked.length > 0) yield* readLinks(connection, transaction, wanted.linked)
+  if (wanted.linked.length > 0) yield* readLinks(connection, known, wanted.linked)
 })
 
 const readLinks = Effect.fnUntraced(
-  function*(connection: Connection, transaction: Transaction, runs: ReadonlyArray<number>) {
+  function*(connection: Connection, known: Known, runs: ReadonlyArray<number>) {
     const rows = [...yield* selectParents(connection, runs), ...yield* selectChildren(connection, runs)]
     const ids = new Set(rows.flatMap(({ child, parent }) => [child, parent]))
-    for (const row of yield* selectById(connection, [...ids].filter((id) => !transaction.hasRun(id)))) {
-      transaction.knowRun(stateOf(row))
+    for (const row of yield* selectById(connection, [...ids].filter((id) => !known.hasRun(id)))) {
+      known.knowRun(stateOf(row))
     }
     for (const { child, command, id, parent, parent_close } of rows) {
-      transaction.knowLink({ id, child, parent, command: command ?? undefined, parentClose: parent_close })
+      known.knowLink({ id, child, parent, command: command ?? undefined, parentClose: parent_close })
     }
   }
 )

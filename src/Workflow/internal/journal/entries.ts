@@ -1,0 +1,121 @@
+/**
+ * What becomes of each entry: written, or refused for what is known of its run.
+ */
+import type { Event, Unplaced } from "../../Event.js"
+import type { Entry, News, Receipt } from "../../Journal.js"
+import type { RunState } from "./changes.js"
+import { asksOf, carriedEnds, replacedAt, seenUpTo } from "./consequences.js"
+import { type PendingState, recordOf } from "./known.js"
+import { firstEvents, place } from "./place.js"
+import { decideStart } from "./startPolicy.js"
+import type { Writing } from "./writing.js"
+
+type Of<Tag extends Entry["_tag"]> = Extract<Entry, { readonly _tag: Tag }>
+
+/** Writes one entry, or refuses it. */
+export const writeEntry = (to: Writing, entry: Entry): Receipt => {
+  switch (entry._tag) {
+    case "Start":
+      return start(to, entry)
+    case "Post":
+      return send(to, entry)
+    case "Report":
+      return report(to, entry)
+    case "Heartbeat":
+      return beat(to, entry)
+    case "Append":
+    case "Block":
+      return owners(to, entry)
+  }
+}
+
+const start = (to: Writing, entry: Of<"Start">): Receipt => {
+  const { run, signal, started, workflow, workflowId } = entry
+  const news: Array<News> = []
+  const existing = to.known.latest.get(workflowId)
+  const decision = decideStart(existing && recordOf(existing), entry)
+  if (decision === "Refuse") return { _tag: "Exists", record: recordOf(existing!) }
+  const attached = decision === "Attach" ? existing : undefined
+  if (decision === "Replace") to.post(existing!, replacedAt(started.at), news)
+  const state = attached ?? to.begin(run, workflowId, workflow, [started], news)
+  if (signal !== undefined && !to.known.isKnownSignal(state, signal)) to.post(state, signal, news)
+  return { _tag: "Started", created: attached === undefined, record: recordOf(state), news }
+}
+
+const send = (to: Writing, { event, workflowId }: Of<"Post">): Receipt => {
+  const run = to.known.latest.get(workflowId)
+  if (run === undefined || run.closedSeq !== undefined) return { _tag: "NotOpen", known: run !== undefined }
+  if (to.known.isKnownSignal(run, event)) return { _tag: "Known", runId: run.runId }
+  const news: Array<News> = []
+  to.post(run, event, news)
+  return { _tag: "Posted", runId: run.runId, news }
+}
+
+const pendingAttempt = (
+  to: Writing,
+  runId: string,
+  command: number,
+  attempt: number | undefined,
+  worker: string | undefined
+): readonly [RunState, PendingState] | undefined => {
+  const run = to.known.byRunId.get(runId)
+  if (run === undefined || run.closedSeq !== undefined) return undefined
+  const pending = to.known.pendingOf(run, command)
+  if (pending === undefined || (attempt !== undefined && pending.attempt !== attempt)) return undefined
+  return worker === undefined || pending.worker === worker ? [run, pending] : undefined
+}
+
+const report = (to: Writing, { attempt, event, runId, unstarted, worker }: Of<"Report">): Receipt => {
+  const found = pendingAttempt(to, runId, event.target, attempt, worker)
+  if (found === undefined || (unstarted === true && found[1].started)) return { _tag: "NotPending" }
+  const news: Array<News> = []
+  to.post(found[0], event, news)
+  return { _tag: "Posted", runId, news }
+}
+
+const beat = (to: Writing, { at, details, id, outside = false, secret, worker }: Of<"Heartbeat">): Receipt => {
+  const found = pendingAttempt(to, id.runId, id.command, id.attempt, worker)
+  if (found === undefined) return { _tag: "NotPending" }
+  const [run, pending] = found
+  to.changes.attempts.push({
+    _tag: "Beat",
+    run: run.id,
+    command: id.command,
+    at,
+    outside,
+    details,
+    secret
+  })
+  if (outside) to.known.note(run, id.command, { ...pending, started: true })
+  return { _tag: "Noted" }
+}
+
+const owners = (to: Writing, entry: Of<"Append" | "Block">): Receipt => {
+  const run = to.known.byRunId.get(entry.runId)
+  if (
+    run === undefined || run.closedSeq !== undefined || run.owner !== entry.worker || run.epoch !== entry.epoch
+  ) return { _tag: "Stale" }
+  if (entry._tag === "Block") {
+    run.blocked = entry.reason
+    to.changes.blocked.add(run)
+    return { _tag: "Noted" }
+  }
+  const { children = [], next } = entry
+  const unseen = next !== undefined && place(entry.events, run.position).dueSeq > 0
+  if (unseen || hasEnded(to, run, entry.events)) return { _tag: "Outrun" }
+  const events = to.append(run, entry.events)
+  run.deaths = 0
+  const { lastSeq } = run.position
+  for (const ask of asksOf(events, children)) to.follows({ _tag: "Asked", run, ask })
+  const news: Array<News> = []
+  const begun = next &&
+    to.begin({ runId: next.runId, worker: entry.worker }, run.workflowId, run.workflow, firstEvents(next), news)
+  if (run.closed !== undefined) to.follows({ _tag: "Closed", run, closed: run.closed, next: begun })
+  return { _tag: "Appended", lastSeq, news }
+}
+
+/** Whether a turn carries the end of an activity that somebody else has ended. */
+const hasEnded = (to: Writing, run: RunState, events: ReadonlyArray<Unplaced<Event>>): boolean => {
+  return seenUpTo(events) < run.position.lastSeq &&
+    carriedEnds(events).some((target) => to.known.pendingOf(run, target) === undefined)
+}

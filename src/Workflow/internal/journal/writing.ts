@@ -1,0 +1,104 @@
+/**
+ * Writing to runs: events that are appended, runs that begin, and what that leads to in others.
+ */
+import { type Closing, type Event, type Posted, statusOf, type Unplaced } from "../../Event.js"
+import type { NewRun, News } from "../../Journal.js"
+import { Changes, type LinkState, type RunState } from "./changes.js"
+import type { Ask } from "./consequences.js"
+import { Known, ownedRun } from "./known.js"
+import { deadlineOf, earliest, nowhere, place } from "./place.js"
+
+export type Consequence =
+  | { readonly _tag: "Asked"; readonly run: RunState; readonly ask: Ask }
+  | { readonly _tag: "Closed"; readonly run: RunState; readonly closed: Closing; readonly next: RunState | undefined }
+
+export class Writing {
+  readonly known = new Known()
+  readonly changes = new Changes()
+  private consequences: Array<Consequence> = []
+
+  append(run: RunState, events: ReadonlyArray<Unplaced<Event>>): ReadonlyArray<Event> {
+    const placed = place(events, run.position)
+    run.position = placed
+    this.changes.move(run)
+    for (const event of placed.events) {
+      this.changes.append(run.id, event)
+      this.known.follow(run, event)
+      if (event._tag === "CancelRequested") {
+        run.status = "Cancelling"
+        run.cancelBy = earliest(run.cancelBy, event.by)
+        this.changes.restate(run)
+      }
+    }
+    if (placed.closed !== undefined) {
+      run.closed = placed.closed
+      run.closedSeq = placed.closed.seq
+      run.status = statusOf(placed.closed)
+      this.changes.closing.add(run)
+    }
+    return placed.events
+  }
+
+  begin(
+    run: NewRun,
+    workflowId: string,
+    workflow: string,
+    events: ReadonlyArray<Unplaced<Event>>,
+    news: Array<News>
+  ): RunState {
+    const [started] = events
+    if (started?._tag !== "RunStarted") throw new Error(`run ${run.runId} does not begin with RunStarted`)
+    const state = this.known.add({
+      runId: run.runId,
+      workflowId,
+      workflow,
+      startedAt: started.at,
+      deadline: deadlineOf(started),
+      cancelBy: undefined,
+      owner: run.worker,
+      epoch: run.worker === undefined ? 0 : 1,
+      deaths: 0,
+      status: "Running",
+      blocked: undefined,
+      position: nowhere,
+      closedSeq: undefined,
+      closed: undefined
+    })
+    this.changes.begin(state)
+    const placed = this.append(state, events)
+    news.push({ _tag: "Begun", owner: run.worker, run: ownedRun(state), events: placed })
+    return state
+  }
+
+  post(run: RunState, event: Unplaced<Posted>, news: Array<News>): void {
+    const [posted] = this.append(run, [event])
+    news.push({ _tag: "Posted", owner: run.owner, runId: run.runId, event: posted as Posted })
+    if (run.closed !== undefined) this.follows({ _tag: "Closed", run, closed: run.closed, next: undefined })
+  }
+
+  /** The same where the run may have closed meanwhile. */
+  tell(run: RunState, event: Unplaced<Posted>, news: Array<News>): void {
+    if (run.closedSeq === undefined) this.post(run, event, news)
+  }
+
+  follows(consequence: Consequence): void {
+    this.consequences.push(consequence)
+  }
+
+  /** What has followed since it was asked for last. */
+  takeConsequences(): ReadonlyArray<Consequence> {
+    const taken = this.consequences
+    this.consequences = []
+    return taken
+  }
+
+  link(link: LinkState): void {
+    this.known.addLink(link)
+    this.changes.links.add(link)
+  }
+
+  unlink(link: LinkState): void {
+    this.known.dropLink(link)
+    this.changes.unlink(link)
+  }
+}
