@@ -28,7 +28,7 @@ import type { ActivityScheduled, AttemptFailure } from "./Event.js"
 import { type AttemptEnd, type AttemptFailed, type AttemptInfo, Channel } from "./internal/activity/attempt.js"
 import * as jsonCodec from "./internal/codec/jsonCodec.js"
 import { checkName } from "./internal/codec/storableText.js"
-import type { Answer } from "./internal/turn/command.js"
+import type { Resolution } from "./internal/turn/command.js"
 import { digest } from "./internal/turn/digest.js"
 import { originInReplay } from "./internal/turn/guards.js"
 import { Run } from "./Run.js"
@@ -155,7 +155,7 @@ export interface Activity<in out Payload, in out Success, in out Error, in out D
   /** @internal */
   readonly decodePayload: (text: string | null) => Either.Either<Payload, string>
   /** @internal */
-  readonly resultOf: (answer: Answer) => Effect.Effect<Success, Error | ActivityError>
+  readonly resultOf: (answer: Resolution) => Effect.Effect<Success, Error | ActivityError>
 }
 
 /**
@@ -278,7 +278,7 @@ const activity = <Payload, Success, Error, Details>(
   const unfit = (attempts: number, detail: string) =>
     new ActivityError({ reason: "Codec", activity: name, attempts, detail })
 
-  const resultOf = (answer: Answer): Effect.Effect<Success, Error | ActivityError> => {
+  const resultOf = (answer: Resolution): Effect.Effect<Success, Error | ActivityError> => {
     if (answer._tag === "ActivityCompleted") {
       return Either.mapLeft(success.decode(answer.payload), (problem) => unfit(1, `its stored success: ${problem}`))
     }
@@ -340,7 +340,7 @@ const activity = <Payload, Success, Error, Details>(
             const refusal = run.refusal(`activity ${name}`, text)
             if (refusal !== undefined) return Effect.fail(unfit(0, `its payload is refused: ${refusal}`))
             return Effect.flatMap(
-              run.ask(
+              run.issue(
                 {
                   _tag: "ActivityScheduled",
                   activity: name,

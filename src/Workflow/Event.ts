@@ -7,10 +7,10 @@
  *
  * ```text
  * 1 RunStarted
- * 2 TurnTaken          upTo 1
+ * 2 TurnTaken          consumedUpTo 1
  * 3   ActivityScheduled  #1 Reserve
  * 4 ActivityCompleted  of #1
- * 5 TurnTaken          upTo 3, carried 1 (the completion just before it)
+ * 5 TurnTaken          consumedUpTo 3, inlineArrivals 1 (the completion just before it)
  * 6   RunClosed          #2 Success
  * ```
  *
@@ -52,7 +52,7 @@ export type RunStarted = typeof RunStarted.Type
 
 /**
  * One turn of the workflow. It saw the time `at` (milliseconds since the epoch), consumed every outside event up to
- * `upTo` that no turn before it had consumed, and then the `carried` ones that stand directly before it. The commands
+ * `consumedUpTo` that no turn before it had consumed, and then the `inlineArrivals` ones that stand directly before it. The commands
  * that it issued follow.
  *
  * @since 0.1.0
@@ -61,8 +61,8 @@ export type RunStarted = typeof RunStarted.Type
 export const TurnTaken = Schema.TaggedStruct("TurnTaken", {
   seq: Schema.Int,
   at: Schema.Number,
-  upTo: Schema.Int,
-  carried: Schema.Int
+  consumedUpTo: Schema.Int,
+  inlineArrivals: Schema.Int
 })
 
 /**
@@ -612,7 +612,7 @@ export type AttemptReport = ActivityCompleted | ActivityFailed | AttemptFailed
  * @since 0.1.0
  * @category events
  */
-export type Posted = Message | AttemptReport | ChildClosed | SendAnswered
+export type ExternalEvent = Message | AttemptReport | ChildClosed | SendAnswered
 
 /**
  * What a run is doing, in one word: `Running`, `Cancelling` once somebody wants it to end, or how it ended.
@@ -651,7 +651,7 @@ export type AttemptFailure = typeof AttemptFailure.Type
  * @since 0.1.0
  * @category events
  */
-export type Unplaced<E extends { readonly seq: number } = Event> = E extends unknown ? Omit<E, "seq"> : never
+export type Unsequenced<E extends { readonly seq: number } = Event> = E extends unknown ? Omit<E, "seq"> : never
 
 /**
  * Is it something the workflow asked for?

@@ -29,12 +29,12 @@ import type {
   ChildScheduled,
   Closing,
   Event,
+  ExternalEvent,
   Message,
-  Posted,
   RunStarted,
   SignalReceived,
   Status,
-  Unplaced
+  Unsequenced
 } from "./Event.js"
 import { codedStore } from "./internal/codec/codedStore.js"
 import { groupCommit } from "./internal/journal/groupCommit.js"
@@ -229,11 +229,11 @@ export interface NewRun {
  *   of another workflow is neither gone on with nor terminated, but refused. A run that is terminated for the new one ends
  *   at the time of `started`, with the reason "replaced by a new run of its id". A signal never goes to a run that has
  *   closed: `attach` then begins a new run, and where `whenFailed` would go on with one that has succeeded, it is refused.
- * - `Append`: events of an open run, by its owner in its epoch. It is refused as `Outrun`, and nothing of it written, in
- *   two cases: it has `next`, and the run would still be due after it; or it has a `TurnTaken` whose `upTo` is before the
+ * - `Append`: events of an open run, by its owner in its epoch. It is refused as `Conflict`, and nothing of it written, in
+ *   two cases: it has `next`, and the run would still be due after it; or it has a `TurnTaken` whose `consumedUpTo` is before the
  *   last event of the run, and before that turn the end of an activity that is not pending.
  * - `Post`: a signal, a request to end, or the end of the open run of a workflow id, by anybody. A signal whose `id` the
- *   run has already is `Known`, whatever else it says.
+ *   run has already is `Duplicate`, whatever else it says.
  * - `Report`: what became of an attempt, by whoever runs it and does not own its run. Refused when another attempt, or
  *   none, of that activity is pending, or another `worker` has taken it; with `unstarted` also when it has started.
  * - `Heartbeat`: an attempt is alive. It is no event: only the last one is kept. With `outside` it is noted that its
@@ -250,17 +250,17 @@ export type Entry =
     readonly run: NewRun
     readonly workflowId: string
     readonly workflow: string
-    readonly started: Unplaced<RunStarted>
+    readonly started: Unsequenced<RunStarted>
     readonly conflict: Conflict
     readonly reuse: Reuse
-    readonly signal?: Unplaced<SignalReceived> | undefined
+    readonly signal?: Unsequenced<SignalReceived> | undefined
   }
   | {
     readonly _tag: "Append"
     readonly runId: string
     readonly worker: string
     readonly epoch: number
-    readonly events: ReadonlyArray<Unplaced<Event>>
+    readonly events: ReadonlyArray<Unsequenced<Event>>
     /** Where the run is closed so that another one goes on: that run, which gets the same owner. */
     readonly next?: NextRun | undefined
     /** For each `ChildScheduled` among the events, in their order, the run that it begins where one is begun. */
@@ -269,7 +269,7 @@ export type Entry =
   | {
     readonly _tag: "Post"
     readonly workflowId: string
-    readonly event: Unplaced<Message>
+    readonly event: Unsequenced<Message>
   }
   | {
     readonly _tag: "Report"
@@ -278,7 +278,7 @@ export type Entry =
     readonly attempt: number | undefined
     readonly worker: string | undefined
     readonly unstarted?: boolean | undefined
-    readonly event: Unplaced<AttemptReport>
+    readonly event: Unsequenced<AttemptReport>
   }
   | {
     readonly _tag: "Heartbeat"
@@ -308,15 +308,15 @@ export type Entry =
  */
 export interface NextRun {
   readonly runId: string
-  readonly started: Unplaced<RunStarted>
+  readonly started: Unsequenced<RunStarted>
   /** What was sent to the run before, and not taken. */
-  readonly posted: ReadonlyArray<Unplaced<Message>>
+  readonly posted: ReadonlyArray<Unsequenced<Message>>
 }
 
 /**
  * What has been written to a run by somebody else than its owner.
  *
- * - `Begun`: a run that has been begun, and its events.
+ * - `RunCreated`: a run that has been begun, and its events.
  * - `Posted`: an event of a run that has been begun before.
  *
  * `owner` is the worker that owns the run.
@@ -324,9 +324,9 @@ export interface NextRun {
  * @since 0.1.0
  * @category models
  */
-export type News =
+export type Notification =
   | {
-    readonly _tag: "Begun"
+    readonly _tag: "RunCreated"
     readonly owner: string | undefined
     readonly run: OwnedRun
     readonly events: ReadonlyArray<Event>
@@ -335,7 +335,7 @@ export type News =
     readonly _tag: "Posted"
     readonly owner: string | undefined
     readonly runId: string
-    readonly event: Posted
+    readonly event: ExternalEvent
   }
 
 /**
@@ -348,7 +348,7 @@ export type News =
  */
 export interface Written {
   readonly receipts: ReadonlyArray<Receipt>
-  readonly consequences: ReadonlyArray<News>
+  readonly consequences: ReadonlyArray<Notification>
 }
 
 /**
@@ -356,14 +356,14 @@ export interface Written {
  *
  * - `Started`: the run of that workflow id, and whether this entry created it.
  * - `Exists`: refused, since the workflow id has this run and the entry's policies do not allow another one.
- * - `Outrun`: refused, since somebody else has written to the run what its turn must see first.
+ * - `Conflict`: refused, since somebody else has written to the run what its turn must see first.
  * - `Appended`: the number of the last event of the entry.
  * - `Posted`: the run that it was written to.
- * - `Known`: a signal with this id has been written before.
+ * - `Duplicate`: a signal with this id has been written before.
  * - `NotOpen`: there is no such run, or it has closed.
- * - `Noted`: a heartbeat, or why a run is blocked.
+ * - `Recorded`: a heartbeat, or why a run is blocked.
  * - `NotPending`: that attempt is not, or no longer, the one that is pending.
- * - `Stale`: refused, since the writer does not own the run, or the run has closed.
+ * - `Fenced`: refused, since the writer does not own the run, or the run has closed.
  *
  * @since 0.1.0
  * @category models
@@ -373,17 +373,17 @@ export type Receipt =
     readonly _tag: "Started"
     readonly created: boolean
     readonly record: RunRecord
-    readonly news: ReadonlyArray<News>
+    readonly news: ReadonlyArray<Notification>
   }
   | { readonly _tag: "Exists"; readonly record: RunRecord }
-  | { readonly _tag: "Appended"; readonly lastSeq: number; readonly news: ReadonlyArray<News> }
-  | { readonly _tag: "Outrun" }
-  | { readonly _tag: "Posted"; readonly runId: string; readonly news: ReadonlyArray<News> }
-  | { readonly _tag: "Known"; readonly runId: string }
+  | { readonly _tag: "Appended"; readonly lastSeq: number; readonly news: ReadonlyArray<Notification> }
+  | { readonly _tag: "Conflict" }
+  | { readonly _tag: "Posted"; readonly runId: string; readonly news: ReadonlyArray<Notification> }
+  | { readonly _tag: "Duplicate"; readonly runId: string }
   | { readonly _tag: "NotOpen"; readonly known: boolean }
-  | { readonly _tag: "Noted" }
+  | { readonly _tag: "Recorded" }
   | { readonly _tag: "NotPending" }
-  | { readonly _tag: "Stale" }
+  | { readonly _tag: "Fenced" }
 
 /**
  * Which runs to list. All that is given must hold.
@@ -417,7 +417,7 @@ export type RunPosition = Pick<RunRecord, "startedAt" | "workflowId" | "runId">
  * and always given by the caller; a lease may also end at `Infinity`. What is written, and what is given back, is the
  * caller's to change afterwards: the store keeps its own. An absent field is the same as an undefined one.
  *
- * **Due.** A run is due from an arrival (`isArrival` of `Event`) to a `TurnTaken` whose `upTo` is its number or more. What
+ * **Due.** A run is due from an arrival (`isArrival` of `Event`) to a `TurnTaken` whose `consumedUpTo` is its number or more. What
  * arrives by an append that has a turn is carried by this turn, and makes nobody due.
  *
  * **Pending.** An activity is pending from its `ActivityScheduled` until it is completed, failed or cancelled; an
@@ -569,7 +569,7 @@ export interface LocalWorker {
   /** Something in this process has led to attempts being dropped. */
   readonly onDropped: (dropped: Dropped) => void
   /** Something in this process has led to an event of a run that it owns. Called in the order of the run's events. */
-  readonly onPosted: (runId: string, event: Posted) => void
+  readonly onPosted: (runId: string, event: ExternalEvent) => void
   /** Another process has written to the journal. */
   readonly onForeignWrite: () => void
 }
@@ -587,7 +587,7 @@ export class Journal extends Context.Tag("holdfast/Workflow/Journal")<Journal, {
   /** Writes one entry with the next group. */
   readonly commit: (
     entry: Entry
-  ) => Effect.Effect<Exclude<Receipt, { readonly _tag: "Stale" }>, JournalError | StaleOwner>
+  ) => Effect.Effect<Exclude<Receipt, { readonly _tag: "Fenced" }>, JournalError | StaleOwner>
   /** The same with a callback, which is called in the order of the entries. */
   readonly unsafeCommit: (entry: Entry, done: (exit: Exit.Exit<Receipt, JournalError>) => void) => void
   /** Waits until the run has closed, here or in another process. */

@@ -23,7 +23,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { reader } from "../InvalidOptions.js"
 import { Engine } from "./Engine.js"
-import { type Arrival, type Command, isClosing, type Unplaced } from "./Event.js"
+import { type Arrival, type Command, isClosing, type Unsequenced } from "./Event.js"
 import * as History from "./History.js"
 import type { WorkflowRegistration } from "./internal/engine/worker.js"
 import { Execution } from "./internal/turn/execution.js"
@@ -157,7 +157,7 @@ export interface Result<out Success = unknown, out Error = unknown> {
    * What the code would ask for next: the commands of the turn that takes the `arrivals`. For open runs only, and for that
    * turn side effects are worked out, since no history holds them.
    */
-  readonly newCommands: ReadonlyArray<Unplaced<Command>>
+  readonly newCommands: ReadonlyArray<Unsequenced<Command>>
 }
 
 /**

@@ -5,10 +5,10 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { Answer, Draft } from "./internal/turn/command.js"
+import type { CancellationState } from "./internal/turn/cancellationState.js"
+import type { Draft, Resolution } from "./internal/turn/command.js"
 import type { Conditions } from "./internal/turn/conditions.js"
 import type { Mailbox } from "./internal/turn/mailbox.js"
-import type { WishToEnd } from "./internal/turn/wishToEnd.js"
 
 /**
  * Which run it is.
@@ -67,7 +67,7 @@ export interface Issued {
    *
    * @internal
    */
-  readonly leave: (abandoned: Draft | undefined) => void
+  readonly abandon: (abandoned: Draft | undefined) => void
 }
 
 /**
@@ -95,7 +95,7 @@ export interface RunService {
    *
    * @internal
    */
-  readonly wishToEnd: WishToEnd
+  readonly cancellationState: CancellationState
   /**
    * What its fibers wait for of each other.
    *
@@ -132,15 +132,15 @@ export interface RunService {
    *
    * @internal
    */
-  readonly ask: (
+  readonly issue: (
     draft: Draft,
     abandon: (command: number) => Draft | undefined,
     origin?: Error | undefined
-  ) => Effect.Effect<Answer>
+  ) => Effect.Effect<Resolution>
   /**
    * Issues a command, and tells its answer to `answered`.
    *
    * @internal
    */
-  readonly begin: (draft: Draft, answered: (answer: Answer) => void, origin?: Error | undefined) => Issued
+  readonly begin: (draft: Draft, answered: (answer: Resolution) => void, origin?: Error | undefined) => Issued
 }

@@ -133,7 +133,7 @@ export const make = <Payload = void, PayloadI = Payload>(
             const refusal = run.refusal(`signal ${name}`, text)
             if (refusal !== undefined) return new InvalidPayload({ workflow: `signal ${name}`, detail: refusal })
             return Effect.flatMap(
-              run.ask({
+              run.issue({
                 _tag: "SignalSent",
                 workflowId,
                 signal: name,

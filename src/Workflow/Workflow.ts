@@ -25,7 +25,7 @@ import { Engine } from "./Engine.js"
 import type { ChildClosed, ChildScheduled, Closing } from "./Event.js"
 import * as jsonCodec from "./internal/codec/jsonCodec.js"
 import { checkName, idProblem } from "./internal/codec/storableText.js"
-import type { Answer, Draft } from "./internal/turn/command.js"
+import type { Draft, Resolution } from "./internal/turn/command.js"
 import { delivered } from "./internal/turn/delivered.js"
 import { digest } from "./internal/turn/digest.js"
 import type { Outcome, Program } from "./internal/turn/execution.js"
@@ -318,7 +318,7 @@ export const startChild = <Payload, Success, Error>(
 ): Effect.Effect<Child<Success, Error>, RunFailed, Run> =>
   Effect.flatMap(Run, (run) =>
     Effect.map(scheduled(run, workflow, options), (draft) => {
-      const answer = Deferred.unsafeMake<Answer>(FiberId.none)
+      const answer = Deferred.unsafeMake<Resolution>(FiberId.none)
       run.begin(draft, (given) => Deferred.unsafeDone(answer, Effect.succeed(given)))
       const { id } = options
       return {
@@ -358,7 +358,7 @@ export const executeChild = <Payload, Success, Error>(
 ): Effect.Effect<Success, Error | ActivityError | RunFailed, Run> =>
   Effect.flatMap(Run, (run) =>
     scheduled(run, workflow, options).pipe(
-      Effect.flatMap((draft) => run.ask(draft, (target) => ({ _tag: "ChildCancelled", target, at: run.now }))),
+      Effect.flatMap((draft) => run.issue(draft, (target) => ({ _tag: "ChildCancelled", target, at: run.now }))),
       Effect.flatMap((given) => exitOfChild(workflow, options.id, given))
     ))
 
@@ -374,7 +374,7 @@ export const cancel = (
 ): Effect.Effect<void, RunNotFound | RunEnded, Run> =>
   Effect.flatMap(Run, (run) =>
     Effect.flatMap(
-      run.ask({ _tag: "CancelSent", workflowId: id, at: run.now, reason: options?.reason ?? "" }, () => undefined),
+      run.issue({ _tag: "CancelSent", workflowId: id, at: run.now, reason: options?.reason ?? "" }, () => undefined),
       (given) => delivered(id, given)
     ))
 
@@ -423,7 +423,7 @@ const scheduled = <Payload, Success, Error>(
 const exitOfChild = <Payload, Success, Error>(
   workflow: Workflow<Payload, Success, Error>,
   workflowId: string,
-  answer: Answer
+  answer: Resolution
 ): Effect.Effect<Success, Error | ActivityError | RunFailed> =>
   answer._tag === "ChildClosed"
     ? workflow.exitOf({ workflowId, runId: answer.runId }, answer)
@@ -444,7 +444,10 @@ export const info: Effect.Effect<RunInfo, never, Run> = Effect.map(Run, (run) =>
  * @since 0.1.0
  * @category accessors
  */
-export const cancellation: Effect.Effect<Cancellation, never, Run> = Effect.flatMap(Run, (run) => run.wishToEnd.awaited)
+export const cancellation: Effect.Effect<Cancellation, never, Run> = Effect.flatMap(
+  Run,
+  (run) => run.cancellationState.awaited
+)
 
 /**
  * While this runs, a wish that the run should end interrupts nothing. Code that has seen it, by `cancellation`, answers
@@ -466,7 +469,7 @@ export const cancellation: Effect.Effect<Cancellation, never, Run> = Effect.flat
  * @category combinators
  */
 export const uncancellable = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Run> =>
-  Effect.flatMap(Run, (run) => run.wishToEnd.shielded(self))
+  Effect.flatMap(Run, (run) => run.cancellationState.shielded(self))
 
 /**
  * Waits until a condition holds that other fibers of the run, or signals, bring about. It is looked at whenever nothing

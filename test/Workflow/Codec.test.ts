@@ -282,7 +282,7 @@ const started = (
   reuse: "attach"
 })
 
-const written = (runId: string, events: ReadonlyArray<Event.Unplaced<Event.Event>>): Journal.Entry => ({
+const written = (runId: string, events: ReadonlyArray<Event.Unsequenced<Event.Event>>): Journal.Entry => ({
   _tag: "Append",
   runId,
   ...ownerless,
@@ -310,7 +310,7 @@ describe("events of every kind", () => {
                       const runId = `run-${runs++}`
                       yield* journal.store.write([started(runId)])
                       const { seq: _, ...unplaced } = event
-                      yield* journal.store.write([written(runId, [unplaced as Event.Unplaced<Event.Event>])])
+                      yield* journal.store.write([written(runId, [unplaced as Event.Unsequenced<Event.Event>])])
                       const [, back] = yield* journal.store.history(runId)
                       assert.deepStrictEqual(back, { ...event, seq: 2 })
                       // Not to be found by the events that come after it.
@@ -339,7 +339,7 @@ describe("events of every kind", () => {
       fc.asyncProperty(eventsOfEveryKind, (events) =>
         Effect.runPromise(
           Effect.gen(function*() {
-            const stored: Array<Event.Unplaced<Event.Event>> = []
+            const stored: Array<Event.Unsequenced<Event.Event>> = []
             const store: Journal.JournalStore = {
               ...memoryStore(),
               write: (entries) =>
@@ -376,7 +376,9 @@ describe("events of every kind", () => {
           const sql = yield* SqlClient.SqlClient
           yield* store.write([started("unknown"), started("broken")])
           yield* store.write(
-            ["unknown", "broken"].map((run) => written(run, [{ _tag: "TurnTaken", at, upTo: 1, carried: 0 }]))
+            ["unknown", "broken"].map((run) =>
+              written(run, [{ _tag: "TurnTaken", at, consumedUpTo: 1, inlineArrivals: 0 }])
+            )
           )
           yield* sql`UPDATE holdfast_events SET kind = 'Surprise' WHERE seq = 2 AND run = 1`
           yield* sql`UPDATE holdfast_events SET body = '{"at":' WHERE seq = 2 AND run = 2`
@@ -753,7 +755,7 @@ describe("a codec that changes", () => {
         yield* store.write(ids.map((id) => started(id)))
         const waiting = yield* Effect.forEach(ids, (id) => Effect.fork(mine.awaitClosed(id)))
         yield* Effect.sleep("30 millis")
-        const closed = (payload: string | null): Event.Unplaced<Event.Event> => ({
+        const closed = (payload: string | null): Event.Unsequenced<Event.Event> => ({
           _tag: "RunClosed",
           command: 1,
           at,

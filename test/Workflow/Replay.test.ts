@@ -570,13 +570,13 @@ describe("a replay", () => {
     const last = between + 2 * length + 1
     const events = [
       Object.assign(look(1), { _tag: "RunStarted" }),
-      Object.assign(look(2), { _tag: "TurnTaken", upTo: 1, carried: 0 }),
+      Object.assign(look(2), { _tag: "TurnTaken", consumedUpTo: 1, inlineArrivals: 0 }),
       ...turns.map((i) => Object.assign(look(3 + i), { _tag: "SignalReceived" })),
       ...turns.flatMap((i) => [
         Object.assign(look(between + 2 * i + 1), { _tag: "TimerFired" }),
-        Object.assign(look(between + 2 * i + 2), { _tag: "TurnTaken", upTo: 1, carried: 1 })
+        Object.assign(look(between + 2 * i + 2), { _tag: "TurnTaken", consumedUpTo: 1, inlineArrivals: 1 })
       ]),
-      Object.assign(look(last), { _tag: "TurnTaken", upTo: between, carried: 0 })
+      Object.assign(look(last), { _tag: "TurnTaken", consumedUpTo: between, inlineArrivals: 0 })
     ] as unknown as ReadonlyArray<Event.Event>
     const taken: Array<number> = []
     const left = replay(

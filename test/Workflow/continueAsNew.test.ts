@@ -185,13 +185,13 @@ for (const [name, layer] of journals.all) {
         ...run,
         epoch: 1,
         events: [
-          { _tag: "TurnTaken", at: 0, upTo: 1, carried: 0 },
+          { _tag: "TurnTaken", at: 0, consumedUpTo: 1, inlineArrivals: 0 },
           { _tag: "RunClosed", command: 1, at: 0, outcome: "Continued", digest: "d", payload: null, next: "s" }
         ],
         next: { runId: "s", started: { _tag: "RunStarted", at: 0, payload: null }, posted: [] }
       }
       const event = { _tag: "CancelRequested" as const, at: 0, reason: "" }
       yield* Effect.all([commit(ends), commit({ _tag: "Post", workflowId: "c", event })], { concurrency: 2 })
-      assert.deepStrictEqual(receipts, ["Started", "Posted", "Outrun"])
+      assert.deepStrictEqual(receipts, ["Started", "Posted", "Conflict"])
     }).pipe(Effect.provide(layer)))
 }

@@ -539,7 +539,7 @@ describe("words of a workflow", () => {
     Effect.gen(function*() {
       const { history } = yield* lived(echo("a"))
       const turns = history.flatMap((event) =>
-        event._tag === "TurnTaken" ? [[event.seq, event.upTo, event.carried]] : []
+        event._tag === "TurnTaken" ? [[event.seq, event.consumedUpTo, event.inlineArrivals]] : []
       )
       // The first saw the start, the second the end of the activity, which came with it.
       assert.deepStrictEqual(turns, [[2, 1, 0], [5, 3, 1]])

@@ -112,7 +112,7 @@ const begun = (runId: string): Journal.Entry => ({
   run: { runId, worker: undefined },
   workflowId: `id of ${runId}`,
   workflow: "W",
-  started: { _tag: "RunStarted", at: 1, payload: "1" } satisfies Event.Unplaced,
+  started: { _tag: "RunStarted", at: 1, payload: "1" } satisfies Event.Unsequenced,
   conflict: "attach",
   reuse: "attach"
 })

@@ -17,7 +17,7 @@ const start = (runId: string, options?: { readonly worker?: string; readonly wor
   reuse: "attach"
 })
 
-const append = (runId: string, events: ReadonlyArray<Event.Unplaced>): Journal.Entry => ({
+const append = (runId: string, events: ReadonlyArray<Event.Unsequenced>): Journal.Entry => ({
   _tag: "Append",
   runId,
   worker: "a",
@@ -25,9 +25,9 @@ const append = (runId: string, events: ReadonlyArray<Event.Unplaced>): Journal.E
   events
 })
 
-const turn = (upTo: number): Event.Unplaced => ({ _tag: "TurnTaken", at, upTo, carried: 0 })
+const turn = (upTo: number): Event.Unsequenced => ({ _tag: "TurnTaken", at, consumedUpTo: upTo, inlineArrivals: 0 })
 
-const scheduled = (command: number): Event.Unplaced => ({
+const scheduled = (command: number): Event.Unsequenced => ({
   _tag: "ActivityScheduled",
   command,
   activity: "A",
@@ -36,7 +36,7 @@ const scheduled = (command: number): Event.Unplaced => ({
   payload: "2"
 })
 
-const completed = (target: number): Event.Unplaced => ({ _tag: "ActivityCompleted", target, at, payload: null })
+const completed = (target: number): Event.Unsequenced => ({ _tag: "ActivityCompleted", target, at, payload: null })
 
 const sqliteOnly = <A, E>(test: Effect.Effect<A, E, Journal.Journal | SqlClient.SqlClient>) =>
   Effect.provide(test, journals.sqlite)
@@ -67,7 +67,7 @@ describe("a SQLite journal whose commit fails", () => {
       yield* store.write([start("r", { worker: "a" })])
       const [pages] = yield* sql<{ readonly page_count: number }>`PRAGMA page_count`
       yield* sql.unsafe(`PRAGMA max_page_count = ${pages!.page_count + 4}`)
-      const large = { ...completed(1), payload: JSON.stringify("x".repeat(3_000)) } as Event.Unplaced
+      const large = { ...completed(1), payload: JSON.stringify("x".repeat(3_000)) } as Event.Unsequenced
       let written = 0
       for (let failed = false; !failed;) {
         const receipt = yield* Effect.either(store.write([append("r", [large])]))
@@ -136,7 +136,7 @@ describe("a SQLite journal whose commit fails", () => {
       const sql = yield* SqlClient.SqlClient
       const { store } = yield* Journal.Journal
       yield* store.write([start("r", { worker: "a" })])
-      const queued = (command: number) => ({ ...scheduled(command), queue: "q" }) as Event.Unplaced
+      const queued = (command: number) => ({ ...scheduled(command), queue: "q" }) as Event.Unsequenced
       yield* store.write([append("r", [turn(1), queued(1), queued(2)])])
       yield* sql`UPDATE holdfast_events SET kind = 'ActivityDreamt' WHERE seq = 3`
       const options = { worker: "b", queue: "q", activities: ["A"], limit: 10, now: at }

@@ -56,7 +56,7 @@ export const chain = (steps: number): History.History => {
   for (let i = 0; i < steps; i++) {
     const [seq, payload] = [events.length, String(i)]
     events.push(
-      { _tag: "TurnTaken", seq: seq + 1, at: i, upTo: seq, carried: 0 },
+      { _tag: "TurnTaken", seq: seq + 1, at: i, consumedUpTo: seq, inlineArrivals: 0 },
       {
         _tag: "ActivityScheduled",
         seq: seq + 2,
@@ -71,7 +71,7 @@ export const chain = (steps: number): History.History => {
   }
   const [seq, payload] = [events.length, String(steps)]
   events.push(
-    { _tag: "TurnTaken", seq: seq + 1, at: steps, upTo: seq, carried: 0 },
+    { _tag: "TurnTaken", seq: seq + 1, at: steps, consumedUpTo: seq, inlineArrivals: 0 },
     { _tag: "RunClosed", at: 0, seq: seq + 2, command: steps + 1, outcome: "Success", digest: digest(payload), payload }
   )
   return { format: 1, run, events }

@@ -8,10 +8,10 @@ import {
   type ChildScheduled,
   type Closing,
   type Event,
+  type ExternalEvent,
   isClosing,
-  type Posted,
   statusOf,
-  type Unplaced
+  type Unsequenced
 } from "../../../src/Workflow/Event.js"
 import {
   answerTo,
@@ -27,20 +27,20 @@ import {
   replacedAt,
   seenUpTo
 } from "../../../src/Workflow/internal/journal/consequences.js"
+import { backoffMillis, quarantineAfter } from "../../../src/Workflow/internal/journal/quarantine.js"
 import {
+  assignSequence,
   deadlineOf,
   earliest,
   firstEvents,
-  place,
   type Position
-} from "../../../src/Workflow/internal/journal/place.js"
+} from "../../../src/Workflow/internal/journal/sequence.js"
 import { decideStart } from "../../../src/Workflow/internal/journal/startPolicy.js"
-import { restMillis, suspectAfter } from "../../../src/Workflow/internal/journal/suspects.js"
 import type {
   Entry,
   JournalStore,
   NewRun,
-  News,
+  Notification,
   OwnedRun,
   PendingActivity,
   PendingTimer,
@@ -67,7 +67,7 @@ interface Stored {
   epoch: number
   /** How many owners have died since somebody appended to it. */
   deaths: number
-  restsUntil: number
+  claimNotBefore: number
   dueSeq: number
   blocked: string | undefined
   cancelling: boolean
@@ -85,7 +85,7 @@ interface Link {
 }
 
 type Consequence =
-  | { readonly _tag: "Asked"; readonly stored: Stored; readonly ask: Ask }
+  | { readonly _tag: "Requested"; readonly stored: Stored; readonly ask: Ask }
   | { readonly _tag: "Closed"; readonly stored: Stored; readonly closed: Closing; readonly next: Stored | undefined }
 
 export const modelStore = (): JournalStore => {
@@ -120,8 +120,8 @@ export const modelStore = (): JournalStore => {
   const begin = (
     run: Pick<OwnedRun, "runId" | "workflowId" | "workflow">,
     worker: string | undefined,
-    events: ReadonlyArray<Unplaced<Event>>,
-    news: Array<News>
+    events: ReadonlyArray<Unsequenced<Event>>,
+    news: Array<Notification>
   ): Stored => {
     const [started] = events
     if (started?._tag !== "RunStarted") throw new Error(`run ${run.runId} does not begin with RunStarted`)
@@ -135,7 +135,7 @@ export const modelStore = (): JournalStore => {
       owner: worker,
       epoch: worker === undefined ? 0 : 1,
       deaths: 0,
-      restsUntil: 0,
+      claimNotBefore: 0,
       dueSeq: 0,
       blocked: undefined,
       cancelling: false,
@@ -146,7 +146,7 @@ export const modelStore = (): JournalStore => {
     runs.set(runId, stored)
     latest.set(workflowId, stored)
     const placed = append(stored, events)
-    news.push({ _tag: "Begun", owner: worker, run: ownedRun(stored), events: placed.map(copyOf) })
+    news.push({ _tag: "RunCreated", owner: worker, run: ownedRun(stored), events: placed.map(copyOf) })
     return stored
   }
 
@@ -211,8 +211,8 @@ export const modelStore = (): JournalStore => {
     }
   }
 
-  const append = (stored: Stored, unplaced: ReadonlyArray<Unplaced<Event>>): ReadonlyArray<Event> => {
-    const placed = place(unplaced, positionOf(stored))
+  const append = (stored: Stored, unplaced: ReadonlyArray<Unsequenced<Event>>): ReadonlyArray<Event> => {
+    const placed = assignSequence(unplaced, positionOf(stored))
     const events = placed.events.map(own)
     stored.events.push(...events)
     stored.dueSeq = placed.dueSeq
@@ -221,27 +221,27 @@ export const modelStore = (): JournalStore => {
     return events
   }
 
-  const post = (stored: Stored, event: Unplaced<Posted>, news: Array<News>): void => {
+  const post = (stored: Stored, event: Unsequenced<ExternalEvent>, news: Array<Notification>): void => {
     const [posted] = append(stored, [event])
-    news.push({ _tag: "Posted", owner: stored.owner, runId: stored.run.runId, event: copyOf(posted as Posted) })
+    news.push({ _tag: "Posted", owner: stored.owner, runId: stored.run.runId, event: copyOf(posted as ExternalEvent) })
     if (stored.closed !== undefined) {
       pendingConsequences.push({ _tag: "Closed", stored, closed: stored.closed, next: undefined })
     }
   }
 
   /** The same where the run may have closed meanwhile. */
-  const tell = (stored: Stored, event: Unplaced<Posted>, news: Array<News>): void => {
+  const tell = (stored: Stored, event: Unsequenced<ExternalEvent>, news: Array<Notification>): void => {
     if (stored.closed === undefined) post(stored, event, news)
   }
 
-  const isKnownSignal = (stored: Stored, event: Unplaced<Posted>): boolean =>
+  const isKnownSignal = (stored: Stored, event: Unsequenced<ExternalEvent>): boolean =>
     event._tag === "SignalReceived" && event.id !== undefined && stored.signals.has(event.id)
 
   // --- entries
 
   const start = (entry: Extract<Entry, { readonly _tag: "Start" }>): Receipt => {
     const { run, signal, started, workflow, workflowId } = entry
-    const news: Array<News> = []
+    const news: Array<Notification> = []
     const existing = latest.get(workflowId)
     const decision = decideStart(existing && record(existing), entry)
     if (decision === "Refuse") return { _tag: "Exists", record: record(existing!) }
@@ -256,8 +256,8 @@ export const modelStore = (): JournalStore => {
     const stored = latest.get(workflowId)
     if (stored === undefined || stored.closed !== undefined) return { _tag: "NotOpen", known: stored !== undefined }
     const { runId } = stored.run
-    if (isKnownSignal(stored, event)) return { _tag: "Known", runId }
-    const news: Array<News> = []
+    if (isKnownSignal(stored, event)) return { _tag: "Duplicate", runId }
+    const news: Array<Notification> = []
     post(stored, event, news)
     return { _tag: "Posted", runId, news }
   }
@@ -282,7 +282,7 @@ export const modelStore = (): JournalStore => {
     if (pending === undefined || (unstarted === true && pending[1].startedAt !== undefined)) {
       return { _tag: "NotPending" }
     }
-    const news: Array<News> = []
+    const news: Array<Notification> = []
     post(pending[0], event, news)
     return { _tag: "Posted", runId, news }
   }
@@ -301,7 +301,7 @@ export const modelStore = (): JournalStore => {
       details: details ?? activity.details,
       secret: activity.secret ?? secret
     })
-    return { _tag: "Noted" }
+    return { _tag: "Recorded" }
   }
 
   const owners = (entry: Extract<Entry, { readonly _tag: "Append" | "Block" }>): Receipt => {
@@ -309,22 +309,22 @@ export const modelStore = (): JournalStore => {
     if (
       stored === undefined || stored.closed !== undefined || stored.owner !== entry.worker ||
       stored.epoch !== entry.epoch
-    ) return { _tag: "Stale" }
+    ) return { _tag: "Fenced" }
     if (entry._tag === "Block") {
       stored.blocked = entry.reason
-      return { _tag: "Noted" }
+      return { _tag: "Recorded" }
     }
     const { children = [], next } = entry
     const position = positionOf(stored)
-    const unseen = next !== undefined && place(entry.events, position).dueSeq > 0
+    const unseen = next !== undefined && assignSequence(entry.events, position).dueSeq > 0
     const ended = seenUpTo(entry.events) < position.lastSeq &&
       carriedEnds(entry.events).some((target) => !stored.activities.has(target))
-    if (unseen || ended) return { _tag: "Outrun" }
+    if (unseen || ended) return { _tag: "Conflict" }
     const events = append(stored, entry.events)
     stored.deaths = 0
     const lastSeq = stored.events.length
-    for (const ask of asksOf(events, children)) pendingConsequences.push({ _tag: "Asked", stored, ask })
-    const news: Array<News> = []
+    for (const ask of asksOf(events, children)) pendingConsequences.push({ _tag: "Requested", stored, ask })
+    const news: Array<Notification> = []
     const begun = next && begin({ ...stored.run, runId: next.runId }, entry.worker, firstEvents(next), news)
     const { closed } = stored
     if (closed !== undefined) pendingConsequences.push({ _tag: "Closed", stored, closed, next: begun })
@@ -349,7 +349,7 @@ export const modelStore = (): JournalStore => {
 
   // --- consequences
 
-  const askFor = (parent: Stored, scheduled: ChildScheduled, run: NewRun, news: Array<News>): void => {
+  const askFor = (parent: Stored, scheduled: ChildScheduled, run: NewRun, news: Array<Notification>): void => {
     const { command, parentClose, workflow, workflowId } = scheduled
     const existing = latest.get(workflowId)
     const decision = existing === parent ? "Refuse" : decideStart(existing && record(existing), scheduled)
@@ -366,16 +366,16 @@ export const modelStore = (): JournalStore => {
   }
 
   /** The parent has ended before its child. */
-  const endWith = ({ child, parentClose }: Link, at: number, news: Array<News>): void => {
+  const endWith = ({ child, parentClose }: Link, at: number, news: Array<Notification>): void => {
     const message = parentEnded(parentClose, at)
     if (message !== undefined) tell(child, message, news)
   }
 
-  const asked = (stored: Stored, ask: Ask, news: Array<News>): void => {
+  const asked = (stored: Stored, ask: Ask, news: Array<Notification>): void => {
     switch (ask._tag) {
       case "Child":
         return askFor(stored, ask.scheduled, ask.run, news)
-      case "Leave": {
+      case "DetachChild": {
         const { at, target } = ask.cancelled
         for (const link of links) {
           if (link.parent !== stored || link.command !== target) continue
@@ -396,7 +396,7 @@ export const modelStore = (): JournalStore => {
     }
   }
 
-  const closed = (stored: Stored, closing: Closing, next: Stored | undefined, news: Array<News>): void => {
+  const closed = (stored: Stored, closing: Closing, next: Stored | undefined, news: Array<Notification>): void => {
     for (const link of links) {
       if (link.child !== stored) continue
       if (next !== undefined) link.child = next
@@ -417,11 +417,11 @@ export const modelStore = (): JournalStore => {
     }
   }
 
-  const settle = (): ReadonlyArray<News> => {
-    const news: Array<News> = []
+  const settle = (): ReadonlyArray<Notification> => {
+    const news: Array<Notification> = []
     for (const consequence of pendingConsequences) {
       const { stored } = consequence
-      if (consequence._tag === "Asked") asked(stored, consequence.ask, news)
+      if (consequence._tag === "Requested") asked(stored, consequence.ask, news)
       else closed(stored, consequence.closed, consequence.next, news)
     }
     pendingConsequences = []
@@ -509,18 +509,18 @@ export const modelStore = (): JournalStore => {
         const claimable = open.filter(({ run }) => workflows.includes(run.workflow))
         const fromDead = claimable.filter(({ owner }) => owner !== undefined && isOver(owner, now))
         const suspected = fromDead
-          .filter(({ deaths, restsUntil }) => deaths >= suspectAfter && restsUntil <= now)
+          .filter(({ deaths, claimNotBefore }) => deaths >= quarantineAfter && claimNotBefore <= now)
           .sort((a, b) => a.deaths - b.deaths)
         const claimed = [
           ...claimable.filter(({ owner }) => owner === undefined),
-          ...fromDead.filter(({ deaths }) => deaths < suspectAfter),
+          ...fromDead.filter(({ deaths }) => deaths < quarantineAfter),
           ...suspected.slice(0, suspects)
         ]
         for (const stored of claimed) {
           const busy = stored.dueSeq > 0 || stored.activities.size > 0
           if (stored.owner !== undefined && busy) {
             stored.deaths++
-            stored.restsUntil = now + restMillis(stored.deaths)
+            stored.claimNotBefore = now + backoffMillis(stored.deaths)
           }
           stored.owner = worker
           stored.epoch++

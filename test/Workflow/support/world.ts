@@ -5,7 +5,7 @@
 import { Effect, Runtime, Schema } from "effect"
 import { PCGRandom } from "effect/Utils"
 import { type History, Workflow } from "holdfast/Workflow"
-import type { Arrival, Command, Event, Unplaced } from "../../../src/Workflow/Event.js"
+import type { Arrival, Command, Event, Unsequenced } from "../../../src/Workflow/Event.js"
 import { Execution, type Program } from "../../../src/Workflow/internal/turn/execution.js"
 import { meaning, type Program as Source, Refused } from "./programs.js"
 
@@ -41,7 +41,7 @@ export const execution = (program: Program, options?: { readonly strictness?: "p
 export interface Taken {
   readonly at: number
   readonly arrivals: ReadonlyArray<Arrival>
-  readonly commands: ReadonlyArray<Unplaced<Command>>
+  readonly commands: ReadonlyArray<Unsequenced<Command>>
 }
 
 export interface Lived {
@@ -60,13 +60,13 @@ export const live = (source: Source, seed: number): Lived => {
   let now = startedAt
   let upTo = 0
 
-  const write = <E extends Event>(event: Unplaced<E>): E => {
+  const write = <E extends Event>(event: Unsequenced<E>): E => {
     const placed = { ...event, seq: history.length + 1 } as unknown as E
     history.push(placed)
     return placed
   }
 
-  const answer = (target: number): Unplaced<Arrival> =>
+  const answer = (target: number): Unsequenced<Arrival> =>
     random.number() < 0.7
       ? { _tag: "ActivityCompleted", target, at: now, payload: String(random.integer(100)) }
       : {
@@ -78,9 +78,9 @@ export const live = (source: Source, seed: number): Lived => {
         payload: JSON.stringify({ _tag: "Refused", label: target })
       }
 
-  const arrivalsOf = (): ReadonlyArray<Unplaced<Arrival>> => {
+  const arrivalsOf = (): ReadonlyArray<Unsequenced<Arrival>> => {
     if (turns.length === 0) return [{ _tag: "RunStarted", at: startedAt, payload: null }]
-    const arrivals: Array<Unplaced<Arrival>> = []
+    const arrivals: Array<Unsequenced<Arrival>> = []
     while (arrivals.length === 0) {
       // Sometimes nothing answers until the next timer is due.
       if (activities.size === 0 || random.number() < 0.3) {
@@ -113,7 +113,7 @@ export const live = (source: Source, seed: number): Lived => {
     }
     const commands = run.turn(now, arrivals)
     if (run.fault !== undefined) throw run.fault
-    write({ _tag: "TurnTaken", at: run.now, upTo, carried: arriving.length - ahead })
+    write({ _tag: "TurnTaken", at: run.now, consumedUpTo: upTo, inlineArrivals: arriving.length - ahead })
     turns.push({ at: run.now, arrivals, commands })
     for (const command of commands) {
       write(command)

@@ -2,7 +2,7 @@
  * Random journals: what engines, clients and workers do to a store, by the right and by wrong ones.
  */
 import * as fc from "effect/FastCheck"
-import type { AttemptReport, Command, Event, Message, Unplaced } from "../../../Workflow/Event.js"
+import type { AttemptReport, Command, Event, Message, Unsequenced } from "../../../Workflow/Event.js"
 import type { Entry, Services } from "../../../Workflow/Journal.js"
 import {
   append,
@@ -56,7 +56,7 @@ const workers = fc.constantFrom("a", "a", "b")
 const conflict = fc.constantFrom("attach" as const, "fail" as const, "terminate" as const)
 const reuse = fc.constantFrom("attach" as const, "always" as const, "whenFailed" as const, "never" as const)
 
-const ask: fc.Arbitrary<Unplaced<Command>> = fc.oneof(
+const ask: fc.Arbitrary<Unsequenced<Command>> = fc.oneof(
   fc.record({
     command: fc.integer({ min: 11, max: 13 }),
     workflow: fc.constantFrom("W", "W", "V"),
@@ -88,19 +88,19 @@ const ask: fc.Arbitrary<Unplaced<Command>> = fc.oneof(
 const entry: fc.Arbitrary<Entry> = fc.constantFrom(...runs, "run-0/12", "run-1/12", "run-2/12").chain((runId) => {
   const command = fc.integer({ min: 1, max: 3 })
   const attempt = fc.constantFrom(1, 1, 2)
-  const ownEvent: fc.Arbitrary<Unplaced<Event>> = fc.oneof(
+  const ownEvent: fc.Arbitrary<Unsequenced<Event>> = fc.oneof(
     command.map((command) => scheduled(command)),
     command.map((command) => queued(command)),
     command.map((command) => queued(command, { at: at - command })),
     command.map((target) => completed(target)),
     ask,
-    command.map((target): Unplaced<Event> => ({ _tag: "ActivityCancelled", command: 9, target })),
+    command.map((target): Unsequenced<Event> => ({ _tag: "ActivityCancelled", command: 9, target })),
     command.map((command) => timer(command, at + 5 - command)),
     command.map(fired),
     fc.tuple(command, attempt).map(([target, attempt]) => attemptFailed(target, attempt, at + target)),
     fc.nat(6).map((upTo) => turn(upTo))
   )
-  const message = fc.constantFrom<Unplaced<Message>>(
+  const message = fc.constantFrom<Unsequenced<Message>>(
     signal(),
     signal({ id: "one" }),
     signal({ id: "two" }),
@@ -127,9 +127,11 @@ const entry: fc.Arbitrary<Entry> = fc.constantFrom(...runs, "run-0/12", "run-1/1
         worker: fc.constantFrom(undefined, undefined, "a", "b"),
         unstarted: fc.boolean(),
         event: fc.oneof(
-          command.map((target): Unplaced<AttemptReport> => completed(target)),
-          command.map((target): Unplaced<AttemptReport> => failed(target)),
-          fc.tuple(command, attempt).map(([target, attempt]): Unplaced<AttemptReport> => attemptFailed(target, attempt))
+          command.map((target): Unsequenced<AttemptReport> => completed(target)),
+          command.map((target): Unsequenced<AttemptReport> => failed(target)),
+          fc.tuple(command, attempt).map(([target, attempt]): Unsequenced<AttemptReport> =>
+            attemptFailed(target, attempt)
+          )
         )
       }).map(({ event, ...options }) => report(runId, event, options))
     },
@@ -171,7 +173,7 @@ const entry: fc.Arbitrary<Entry> = fc.constantFrom(...runs, "run-0/12", "run-1/1
   )
 })
 
-const isKept = ({ _tag }: Unplaced<Message>): boolean => _tag !== "RunTerminated"
+const isKept = ({ _tag }: Unsequenced<Message>): boolean => _tag !== "RunTerminated"
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -238,7 +240,7 @@ export const steps: fc.Arbitrary<ReadonlyArray<Step>> = fc.array(step, { maxLeng
   })
 })
 
-const onceById = (messages: ReadonlyArray<Unplaced<Message>>): ReadonlyArray<Unplaced<Message>> => {
+const onceById = (messages: ReadonlyArray<Unsequenced<Message>>): ReadonlyArray<Unsequenced<Message>> => {
   const seen = new Set<string>()
   return messages.filter((message) => {
     if (message._tag !== "SignalReceived" || message.id === undefined) return true

@@ -205,7 +205,7 @@ export const attempts = theme(
       yield* same(
         "what starts in the same group has started",
         yield* tags(beat("r", 5, { outside: true }), unstarted(5)),
-        ["Noted", "NotPending"]
+        ["Recorded", "NotPending"]
       )
       yield* store.release("b")
       yield* same("what was given up has not", yield* tags(unstarted(1)), ["Posted"])
@@ -236,7 +236,7 @@ export const attempts = theme(
       Effect.gen(function*() {
         const { kinds, receipt, store, take, write } = subject
         yield* write(start("r"), append("r", [turn(1), queued(1)]))
-        yield* same("the receipt", yield* receipt(beat("r", 1, { at: at + 1, details: "1" })), { _tag: "Noted" })
+        yield* same("the receipt", yield* receipt(beat("r", 1, { at: at + 1, details: "1" })), { _tag: "Recorded" })
         yield* same("the first", yield* pendingOf(subject), [pendingActivity("r", { beatAt: at + 1, details: "1" })])
         yield* write(beat("r", 1, { at: at + 2 }))
         yield* same("one without details", yield* pendingOf(subject), [
@@ -280,7 +280,7 @@ export const attempts = theme(
             beat("unknown", 1),
             beat("r", 1, { worker: "b", at: at + 9 })
           ),
-          ["NotPending", "NotPending", "NotPending", "NotPending", "Noted"]
+          ["NotPending", "NotPending", "NotPending", "NotPending", "Recorded"]
         )
         yield* same("what is pending", yield* pendingOf(subject), [
           pendingActivity("r", { startedAt: at, beatAt: at + 9 })
@@ -288,7 +288,7 @@ export const attempts = theme(
         yield* same(
           "after a failed attempt, in one group",
           yield* tags(report("r", attemptFailed(1, 1)), beat("r", 1, { attempt: 1 }), beat("r", 1, { attempt: 2 })),
-          ["Posted", "NotPending", "Noted"]
+          ["Posted", "NotPending", "Recorded"]
         )
         yield* same(
           "after the end, in one group",
@@ -360,7 +360,7 @@ export const attempts = theme(
             report("r", attemptFailed(2, 1), { attempt: 1 }),
             report("r", failed(2), { attempt: 1 })
           ),
-          ["Started", "NotPending", "Appended", "Noted", "Posted", "NotPending", "Posted", "NotPending"]
+          ["Started", "NotPending", "Appended", "Recorded", "Posted", "NotPending", "Posted", "NotPending"]
         )
         yield* same("the history", (yield* kinds("r")).slice(4), ["ActivityCompleted", "AttemptFailed"])
         yield* same(

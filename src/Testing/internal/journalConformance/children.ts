@@ -29,7 +29,7 @@ export const children = theme(
         }
         yield* same("the receipt", receipts, [{ _tag: "Appended", lastSeq: 3, news: [] }])
         yield* same("what follows", consequences, [{
-          _tag: "Begun",
+          _tag: "RunCreated",
           owner: "b",
           run: {
             runId: "c",
@@ -62,8 +62,8 @@ export const children = theme(
         yield* same("the receipt", receipts[0], { _tag: "Appended", lastSeq: 6, news: [] })
         yield* same(
           "who is told",
-          consequences.map((news) => [news._tag, news.owner, news._tag === "Begun" && news.run.runId]),
-          [["Begun", "a", "c1"], ["Begun", undefined, "c2"], ["Begun", "a", "c3"]]
+          consequences.map((news) => [news._tag, news.owner, news._tag === "RunCreated" && news.run.runId]),
+          [["RunCreated", "a", "c1"], ["RunCreated", undefined, "c2"], ["RunCreated", "a", "c3"]]
         )
         for (const n of [1, 2, 3]) {
           yield* same(`child ${n}`, [(yield* record(`c${n}`))?.workflowId, yield* kinds(`c${n}`)], [
@@ -168,10 +168,10 @@ export const children = theme(
                 )
                 yield* same(
                   `${it}: who is told`,
-                  consequences.map((news) => [news._tag, news._tag === "Begun" ? news.run.runId : news.runId]),
+                  consequences.map((news) => [news._tag, news._tag === "RunCreated" ? news.run.runId : news.runId]),
                   [
                     ...expected === "replaced" ? [["Posted", old]] : [],
-                    ...begun ? [["Begun", child]] : expected === "attached" ? [] : [["Posted", parent]]
+                    ...begun ? [["RunCreated", child]] : expected === "attached" ? [] : [["Posted", parent]]
                   ]
                 )
               }

@@ -143,7 +143,7 @@ export const claims = theme(
           blocked: false
         }])
         yield* same("its history and record", [yield* store.history("r"), yield* record("r")], [history, before])
-        yield* same("the old owner", yield* tags(append("r", [turn(1)])), ["Stale"])
+        yield* same("the old owner", yield* tags(append("r", [turn(1)])), ["Fenced"])
         yield* same("the new one", yield* tags(append("r", [turn(1)], { worker: "b", epoch: 2 })), ["Appended"])
         yield* same("it is not claimed back", idsOf(yield* claim("a", { now: at + 50, leaseUntil: at + 60 })), [])
       })

@@ -113,7 +113,7 @@ export const endings = theme(
             beat(runId, 1, { worker: "b" })
           ),
           [
-            ...Array.from({ length: 5 }, () => "Stale"),
+            ...Array.from({ length: 5 }, () => "Fenced"),
             ...Array.from({ length: 5 }, () => "NotPending")
           ]
         )
@@ -154,7 +154,7 @@ export const endings = theme(
             _tag: "Appended",
             lastSeq: 8,
             news: [{
-              _tag: "Begun",
+              _tag: "RunCreated",
               owner: "a",
               run: {
                 runId: "s",
@@ -184,7 +184,7 @@ export const endings = theme(
         yield* same("the run before", (yield* record("r"))?.status, "Continued")
         yield* same("what is due", (yield* claim("a")).due, [{ runId: "s", dueSeq: 3 }])
         yield* same("a signal that it has", yield* receipt(post("r", signal({ id: "one" }))), {
-          _tag: "Known",
+          _tag: "Duplicate",
           runId: "s"
         })
         yield* same("its owner goes on", yield* receipt(append("s", [turn(3)])), {
@@ -225,7 +225,7 @@ export const endings = theme(
           append("s", [{ _tag: "RunTimedOut", at }]),
           post("s", termination)
         ),
-        ["Posted", "Stale", "NotOpen", "Appended", "Stale", "NotOpen"]
+        ["Posted", "Fenced", "NotOpen", "Appended", "Fenced", "NotOpen"]
       )
       yield* same("their histories", [yield* kinds("r"), yield* kinds("s")], [
         ["RunStarted", "RunTerminated"],

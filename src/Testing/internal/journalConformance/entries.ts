@@ -8,13 +8,13 @@ import type {
   Message,
   RunClosed,
   SignalReceived,
-  Unplaced
+  Unsequenced
 } from "../../../Workflow/Event.js"
 import type { Entry } from "../../../Workflow/Journal.js"
 
 type Of<Tag extends Entry["_tag"]> = Extract<Entry, { readonly _tag: Tag }>
 
-type EventOf<Tag extends Event["_tag"]> = Unplaced<Extract<Event, { readonly _tag: Tag }>>
+type EventOf<Tag extends Event["_tag"]> = Unsequenced<Extract<Event, { readonly _tag: Tag }>>
 
 /** Beyond 2^31 and before 2^53, as times of today are. */
 export const at = 1_700_000_000_000
@@ -51,7 +51,7 @@ export const free = (runId: string, options?: Parameters<typeof start>[1]): Of<"
 /** What the worker `a` writes as the first owner, unless told otherwise. */
 export const append = (
   runId: string,
-  events: ReadonlyArray<Unplaced<Event>>,
+  events: ReadonlyArray<Unsequenced<Event>>,
   options?: Partial<Omit<Of<"Append">, "_tag" | "runId" | "events">>
 ): Of<"Append"> => ({
   _tag: "Append",
@@ -69,7 +69,7 @@ export const append = (
 /** The run that a child gets by default. */
 export const childRunId = (runId: string, command: number): string => `${runId}/${command}`
 
-export const post = (runId: string, event: Unplaced<Message>): Of<"Post"> => ({
+export const post = (runId: string, event: Unsequenced<Message>): Of<"Post"> => ({
   _tag: "Post",
   workflowId: workflowIdOf(runId),
   event
@@ -77,7 +77,7 @@ export const post = (runId: string, event: Unplaced<Message>): Of<"Post"> => ({
 
 export const report = (
   runId: string,
-  event: Unplaced<AttemptReport>,
+  event: Unsequenced<AttemptReport>,
   options?: Partial<Omit<Of<"Report">, "_tag" | "runId" | "event">>
 ): Of<"Report"> => ({ _tag: "Report", runId, attempt: undefined, worker: undefined, event, ...options })
 
@@ -101,7 +101,7 @@ export const block = (runId: string, reason: string | undefined, options?: Parti
 
 // --- events
 
-export const signal = (options?: Partial<Unplaced<SignalReceived>>): Unplaced<SignalReceived> => ({
+export const signal = (options?: Partial<Unsequenced<SignalReceived>>): Unsequenced<SignalReceived> => ({
   _tag: "SignalReceived",
   signal: "S",
   at,
@@ -113,7 +113,12 @@ export const cancelRequest: EventOf<"CancelRequested"> = { _tag: "CancelRequeste
 
 export const termination: EventOf<"RunTerminated"> = { _tag: "RunTerminated", at, reason: "by hand" }
 
-export const turn = (upTo: number, carried = 0): EventOf<"TurnTaken"> => ({ _tag: "TurnTaken", at, upTo, carried })
+export const turn = (upTo: number, carried = 0): EventOf<"TurnTaken"> => ({
+  _tag: "TurnTaken",
+  at,
+  consumedUpTo: upTo,
+  inlineArrivals: carried
+})
 
 export const scheduled = (
   command: number,
@@ -167,7 +172,7 @@ export const timer = (command: number, fireAt: number): EventOf<"TimerStarted"> 
 
 export const fired = (target: number): EventOf<"TimerFired"> => ({ _tag: "TimerFired", target, at })
 
-export const closing = (command: number, options?: Partial<Unplaced<RunClosed>>): Unplaced<RunClosed> => ({
+export const closing = (command: number, options?: Partial<Unsequenced<RunClosed>>): Unsequenced<RunClosed> => ({
   _tag: "RunClosed",
   command,
   at: at + 5,
@@ -181,7 +186,7 @@ export const closing = (command: number, options?: Partial<Unplaced<RunClosed>>)
 export const lastTurn = (
   runId: string,
   upTo: number,
-  options?: Partial<Unplaced<RunClosed>>
+  options?: Partial<Unsequenced<RunClosed>>
 ): Of<"Append"> => append(runId, [turn(upTo), closing(99, options)])
 
 /** A turn after which the run goes on as another one. */
@@ -192,8 +197,8 @@ export const goOn = (
   options?: {
     readonly epoch?: number
     readonly worker?: string
-    readonly posted?: ReadonlyArray<Unplaced<Message>>
-    readonly events?: ReadonlyArray<Unplaced<Event>>
+    readonly posted?: ReadonlyArray<Unsequenced<Message>>
+    readonly events?: ReadonlyArray<Unsequenced<Event>>
   }
 ): Of<"Append"> => {
   const { epoch = 1, events = [], posted = [], worker = "a" } = options ?? {}
@@ -208,7 +213,10 @@ export const goOn = (
   })
 }
 
-export const child = (command: number, options?: Partial<Unplaced<ChildScheduled>>): Unplaced<ChildScheduled> => ({
+export const child = (
+  command: number,
+  options?: Partial<Unsequenced<ChildScheduled>>
+): Unsequenced<ChildScheduled> => ({
   _tag: "ChildScheduled",
   command,
   workflow: "C",

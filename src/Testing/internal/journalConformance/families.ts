@@ -2,7 +2,7 @@
  * What becomes of the children of a run that ends, or that waits for them no more.
  */
 import * as Effect from "effect/Effect"
-import type { Message, Unplaced } from "../../../Workflow/Event.js"
+import type { Message, Unsequenced } from "../../../Workflow/Event.js"
 import type { Entry } from "../../../Workflow/Journal.js"
 import { behaviour, theme } from "./behaviour.js"
 import {
@@ -43,7 +43,7 @@ export const families = theme(
             ...policies.map((parentClose, n) => child(n + 1, { workflowId: `${parentClose} ${i}`, parentClose }))
           ]))
           const { consequences } = yield* write(end(parent))
-          const messages: ReadonlyArray<Unplaced<Message>> = [
+          const messages: ReadonlyArray<Unsequenced<Message>> = [
             { _tag: "RunTerminated", at: endedAt, reason: parentEnded },
             { _tag: "CancelRequested", at: endedAt, reason: parentEnded }
           ]
@@ -144,7 +144,7 @@ export const families = theme(
         yield* same("the receipt", receipts[0]?._tag, "Appended")
         yield* same(
           "what follows",
-          consequences.map((news) => news._tag === "Begun" && [news.run.runId, news.run.workflowId]),
+          consequences.map((news) => news._tag === "RunCreated" && [news.run.runId, news.run.workflowId]),
           [["p/2", "child 2"], ["p/4", "child 4"]]
         )
         yield* same("the others", [yield* record("p/1"), yield* record("p/3")], [undefined, undefined])
@@ -190,7 +190,7 @@ export const families = theme(
         const { consequences } = yield* write({ ...replacing, children: [{ runId: "c2", worker: "a" }] })
         yield* same(
           "what follows",
-          consequences.map((news) => news._tag === "Begun" ? [news.run.runId] : [news.runId, news.event._tag]),
+          consequences.map((news) => news._tag === "RunCreated" ? [news.run.runId] : [news.runId, news.event._tag]),
           [["c1", "RunTerminated"], ["c2"], ["p", "ChildClosed"], ["g", "RunTerminated"]]
         )
         yield* same("the end of the one before", (yield* record("c1"))?.closed, {

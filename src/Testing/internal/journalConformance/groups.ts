@@ -51,10 +51,10 @@ export const groups = theme(
             ["Posted", false],
             ["Appended", 6],
             ["Posted", false],
-            ["Stale", false],
+            ["Fenced", false],
             ["Appended", 8],
             ["NotOpen", false],
-            ["Noted", false],
+            ["Recorded", false],
             ["Appended", 10]
           ]
         )
@@ -72,8 +72,8 @@ export const groups = theme(
         ])
         yield* same(
           "what follows comes after the entries, so that the run has closed by then",
-          consequences.map((news) => [news._tag, news._tag === "Begun" ? news.run.runId : news.event._tag]),
-          [["Begun", "r/2"], ["Posted", "RunTerminated"]]
+          consequences.map((news) => [news._tag, news._tag === "RunCreated" ? news.run.runId : news.event._tag]),
+          [["RunCreated", "r/2"], ["Posted", "RunTerminated"]]
         )
       })
   ),
@@ -117,7 +117,7 @@ export const groups = theme(
         yield* same(
           "the same entries are written when nothing hinders them",
           (yield* write(...failing())).receipts.map(({ _tag }) => _tag),
-          ["Started", "Posted", "Posted", "Noted", "Appended", "Noted", "Appended", "Appended", "Started"]
+          ["Started", "Posted", "Posted", "Recorded", "Appended", "Recorded", "Appended", "Appended", "Started"]
         )
         yield* same("the end of one", (yield* kinds("r")).at(-1), "RunClosed")
         yield* same("the end of its child", (yield* record("r/4"))?.status, "Terminated")
@@ -136,7 +136,7 @@ export const groups = theme(
       yield* same("the receipts", [
         receipts.filter(({ _tag }) => _tag === "Posted").length,
         receipts.filter(({ _tag }) => _tag === "Appended").length,
-        receipts.filter(({ _tag }) => _tag === "Known").length
+        receipts.filter(({ _tag }) => _tag === "Duplicate").length
       ], [300, 300, 300])
       for (const runId of ["r0", "r150", "r299"]) {
         yield* same(`the history of ${runId}`, (yield* store.history(runId)).map(({ seq }) => seq), [1, 2, 3, 4, 5])
@@ -158,7 +158,7 @@ export const groups = theme(
           { concurrency: "unbounded" }
         )
         yield* same("signals", written.filter(([first]) => first?._tag === "Posted").length, 40)
-        yield* same("signals that were known", written.filter(([first]) => first?._tag === "Known").length, 20)
+        yield* same("signals that were known", written.filter(([first]) => first?._tag === "Duplicate").length, 20)
         const lasts = written.map(([, second]) => second?._tag === "Appended" ? second.lastSeq : 0)
         yield* same(
           "the number of the last event of each",

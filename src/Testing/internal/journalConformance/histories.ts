@@ -3,14 +3,14 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Event, Unplaced } from "../../../Workflow/Event.js"
+import type { Event, Unsequenced } from "../../../Workflow/Event.js"
 import { behaviour, theme } from "./behaviour.js"
 import * as entries from "./entries.js"
 import { append, at, completed, post, queued, report, signal, start, termination, turn } from "./entries.js"
 import { same } from "./expect.js"
 
 /** One of each kind that an owner writes, with all its fields. */
-const everyKind: ReadonlyArray<Unplaced<Event>> = [
+const everyKind: ReadonlyArray<Unsequenced<Event>> = [
   turn(1),
   entries.scheduled(1, {
     retry: { _tag: "Policy", times: [1, 2.5, null], nested: { any: ["json", true] } },
@@ -156,7 +156,7 @@ export const histories = theme(
     ({ claim, store, take, write }) =>
       Effect.gen(function*() {
         yield* write(...ids.map((id) => start(id, { workflowId: id, worker: id, workflow: id })))
-        const append = (id: string, events: ReadonlyArray<Unplaced<Event>>) =>
+        const append = (id: string, events: ReadonlyArray<Unsequenced<Event>>) =>
           entries.append(id, events, { worker: id })
         yield* write(
           ...ids.map((id, i) =>

@@ -255,7 +255,7 @@ export const links = theme(
           ...goOn("p", 1, "q", { events: [child(1), child(2)] }),
           children: [{ runId: "c1", worker: "a" }, { runId: "c2", worker: "a" }]
         })
-        yield* same("what follows", consequences.map(({ _tag }) => _tag), ["Begun", "Begun"])
+        yield* same("what follows", consequences.map(({ _tag }) => _tag), ["RunCreated", "RunCreated"])
         yield* write(lastTurn("c1", 1))
         yield* same("the end of one is told to nobody", [(yield* kinds("p")).at(-1), yield* kinds("q")], [
           "RunClosed",

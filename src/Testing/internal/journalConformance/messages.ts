@@ -47,10 +47,10 @@ export const messages = theme(
         yield* same(
           "in one group",
           yield* tags(post("r", signal({ id: "1" })), post("r", signal({ id: "1" })), post("s", signal({ id: "1" }))),
-          ["Posted", "Known", "Posted"]
+          ["Posted", "Duplicate", "Posted"]
         )
         yield* same("later", yield* receipt(post("r", signal({ id: "1", signal: "T", payload: "9" }))), {
-          _tag: "Known",
+          _tag: "Duplicate",
           runId: "r"
         })
         yield* same("another id", yield* tags(post("r", signal({ id: "01" }))), ["Posted"])

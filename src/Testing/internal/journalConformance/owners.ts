@@ -49,7 +49,7 @@ export const owners = theme(
             block("r", "why", { epoch: 2 }),
             block("unknown", "why")
           ),
-          Array.from({ length: 9 }, () => "Stale")
+          Array.from({ length: 9 }, () => "Fenced")
         )
         yield* same("nothing was written", [
           yield* kinds("r"),
@@ -61,9 +61,9 @@ export const owners = theme(
 
         yield* claim("b")
         yield* store.release("a")
-        yield* same("after a release", yield* tags(append("r", [turn(1)])), ["Stale"])
+        yield* same("after a release", yield* tags(append("r", [turn(1)])), ["Fenced"])
         yield* same("the next epoch", (yield* claim("a")).runs.map(({ epoch, runId }) => [runId, epoch]), [["r", 2]])
-        yield* same("the epoch before", yield* tags(append("r", [turn(1)])), ["Stale"])
+        yield* same("the epoch before", yield* tags(append("r", [turn(1)])), ["Fenced"])
         yield* same("this one", yield* tags(append("r", [turn(1)], { epoch: 2 })), ["Appended"])
         yield* same("what was written", yield* kinds("r"), ["RunStarted", "TurnTaken"])
       })
@@ -135,7 +135,7 @@ export const owners = theme(
             // It has seen the end, and so carries none.
             append("r", [turn(8)])
           ),
-          ["Outrun", "Outrun", "Appended", "Appended"]
+          ["Conflict", "Conflict", "Appended", "Appended"]
         )
         yield* same("nothing of what was outrun is written", (yield* kinds("r")).slice(7), [
           "ActivityCompleted",
@@ -147,7 +147,7 @@ export const owners = theme(
         yield* same(
           "in one group, where the end stands before the turn",
           yield* tags(report("r", completed(2)), append("r", [completed(2), turn(11, 1)])),
-          ["Posted", "Outrun"]
+          ["Posted", "Conflict"]
         )
         yield* same(
           "where the owner has written meanwhile, it is not",
@@ -171,8 +171,8 @@ export const owners = theme(
       const { kinds, record, tags, write } = subject
       yield* write(start("r"), append("r", [turn(1)]))
       yield* write(post("r", signal()))
-      yield* same("unseen", yield* tags(entries.goOn("r", 2, "s")), ["Outrun"])
-      yield* same("in one group", yield* tags(post("r", signal()), entries.goOn("r", 3, "s")), ["Posted", "Outrun"])
+      yield* same("unseen", yield* tags(entries.goOn("r", 2, "s")), ["Conflict"])
+      yield* same("in one group", yield* tags(post("r", signal()), entries.goOn("r", 3, "s")), ["Posted", "Conflict"])
       yield* same("nothing is written", [yield* kinds("r"), yield* record("s")], [
         ["RunStarted", "TurnTaken", "SignalReceived", "SignalReceived"],
         undefined
@@ -193,7 +193,7 @@ export const owners = theme(
     Effect.gen(function*() {
       const { claim, kinds, receipt, record, store, write } = subject
       yield* write(start("r"))
-      yield* same("the receipt", yield* receipt(block("r", "line 1\n\"line 2\"")), { _tag: "Noted" })
+      yield* same("the receipt", yield* receipt(block("r", "line 1\n\"line 2\"")), { _tag: "Recorded" })
       yield* same("its record", (yield* record("r"))?.blocked, "line 1\n\"line 2\"")
       yield* store.release("a")
       yield* same("a claim says so", (yield* claim("b")).runs.map(({ blocked }) => blocked), [true])
@@ -223,7 +223,7 @@ export const owners = theme(
       ])
       const written = yield* kinds("r")
       yield* same("the second time", yield* tags(...repeated.slice(0, 1)), ["Started"])
-      yield* same("the rest", yield* tags(...repeated.slice(1)), ["NotOpen", "NotPending", "Stale", "Stale"])
+      yield* same("the rest", yield* tags(...repeated.slice(1)), ["NotOpen", "NotPending", "Fenced", "Fenced"])
       yield* same("the history", yield* kinds("r"), written)
       yield* write(start("s"), append("s", [turn(1), queued(1), scheduled(2)]))
       const open = [
@@ -232,7 +232,7 @@ export const owners = theme(
         append("s", [completed(2), turn(4, 1)])
       ]
       yield* same("of an open run", yield* tags(...open), ["Posted", "Posted", "Appended"])
-      yield* same("again", yield* tags(...open), ["Known", "NotPending", "Outrun"])
+      yield* same("again", yield* tags(...open), ["Duplicate", "NotPending", "Conflict"])
       yield* same("its history", (yield* kinds("s")).length, 8)
     }))
 )

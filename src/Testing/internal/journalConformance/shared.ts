@@ -50,7 +50,9 @@ export const sharing: ReadonlyArray<SharedBehaviour> = [
       yield* same("the end of the child", (yield* one.kinds("p")).at(-1), "ChildClosed")
       yield* other.write(block("r", "why"), { ...post("x", signal({ id: "1" })), workflowId: "w" })
       yield* same("why it is blocked", (yield* one.record("r"))?.blocked, "why")
-      yield* same("a known signal", yield* one.tags({ ...post("x", signal({ id: "1" })), workflowId: "w" }), ["Known"])
+      yield* same("a known signal", yield* one.tags({ ...post("x", signal({ id: "1" })), workflowId: "w" }), [
+        "Duplicate"
+      ])
       yield* same("lists", yield* one.store.count({}), yield* other.store.count({}))
     })),
 
@@ -78,7 +80,7 @@ export const sharing: ReadonlyArray<SharedBehaviour> = [
       yield* same("the other, while it lives", (yield* other.claim("b", { now: at + 9 })).runs.length, 0)
       const { runs } = yield* other.claim("b", { now: at + 10, leaseUntil: at + 99 })
       yield* same("the other, then", runs.map(({ epoch }) => epoch), [2])
-      yield* same("the one", yield* one.tags(append("r", [turn(1)]), block("r", "why")), ["Stale", "Stale"])
+      yield* same("the one", yield* one.tags(append("r", [turn(1)]), block("r", "why")), ["Fenced", "Fenced"])
       yield* same("the other", yield* other.tags(append("r", [turn(1), queued(1)], { worker: "b", epoch: 2 })), [
         "Appended"
       ])

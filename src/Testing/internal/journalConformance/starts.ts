@@ -45,7 +45,7 @@ export const starts = theme(
           created: true,
           record: record("r"),
           news: [{
-            _tag: "Begun",
+            _tag: "RunCreated",
             owner: "a",
             run: {
               runId: "r",
@@ -69,7 +69,7 @@ export const starts = theme(
     Effect.gen(function*() {
       const started = yield* receipt(free("r", { workflowId: "w" }))
       yield* same("the news", started._tag === "Started" && started.news, [{
-        _tag: "Begun",
+        _tag: "RunCreated",
         owner: undefined,
         run: {
           runId: "r",
@@ -99,7 +99,7 @@ export const starts = theme(
           const [news] = written._tag === "Started" ? written.news : []
           yield* same(
             `the deadline of ${JSON.stringify(started)}`,
-            news?._tag === "Begun" ? news.run.deadline : 0,
+            news?._tag === "RunCreated" ? news.run.deadline : 0,
             deadline
           )
         }
@@ -132,7 +132,7 @@ export const starts = theme(
           news: [
             { _tag: "Posted", owner: "a", runId: "r1", event: terminated },
             {
-              _tag: "Begun",
+              _tag: "RunCreated",
               owner: "a",
               run: {
                 runId: "r6",
@@ -243,7 +243,10 @@ export const starts = theme(
           receipt(start(runId, { workflowId: "w", signal: signal(id === undefined ? {} : { id }), ...options }))
         const first = yield* started("r1", "one")
         yield* same("a new run: its record", "record" in first && first.record, record("r1", { events: 2 }))
-        yield* same("a new run: the news", "news" in first && first.news.map(({ _tag }) => _tag), ["Begun", "Posted"])
+        yield* same("a new run: the news", "news" in first && first.news.map(({ _tag }) => _tag), [
+          "RunCreated",
+          "Posted"
+        ])
         yield* same(
           "a new run: the signal",
           "news" in first && first.news[1],

@@ -38,7 +38,7 @@ export const waitsOf = (
       ...timers.map(({ fireAt }) => `the time ${iso(fireAt)}`),
       ...children,
       ...(execution?.conditions.isAwaited === true ? ["a condition (Workflow.until)"] : []),
-      ...(execution?.wishToEnd.isAwaited === true ? ["a request to end (Workflow.cancellation)"] : [])
+      ...(execution?.cancellationState.isAwaited === true ? ["a request to end (Workflow.cancellation)"] : [])
     ]
     return waits.length > 0 ? waits : ["a request to end: it waits for ever (Effect.never)"]
   })

@@ -80,7 +80,7 @@ export const make = <E, R>(spec: Spec<E, R>): Effect.Effect<World, E, R | Scope.
 
     const note = (entries: ReadonlyArray<Journal.Entry>, { consequences, receipts }: Journal.Written): void => {
       const news = [...receipts.flatMap((receipt) => "news" in receipt ? receipt.news : []), ...consequences]
-      for (const each of news) if (each._tag === "Begun") runIds.push(each.run.runId)
+      for (const each of news) if (each._tag === "RunCreated") runIds.push(each.run.runId)
       entries.forEach((entry, i) => {
         if (entry._tag === "Append" && receipts[i]?._tag === "Appended") noteCommands(entry.runId, entry.events)
       })

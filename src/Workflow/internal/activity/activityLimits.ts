@@ -6,7 +6,7 @@
  */
 import type { DueQueue } from "../journal/dueQueue.js"
 import { keyOfTask, type Task } from "./attempt.js"
-import { closeBy, startBy } from "./judge.js"
+import { closeBy, startBy } from "./decideAfterFailure.js"
 
 export interface ActivityLimits {
   readonly arm: (task: Task, hasStarted: boolean) => void

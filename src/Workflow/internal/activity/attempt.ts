@@ -5,7 +5,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Scheduler } from "effect/Scheduler"
-import type { ActivityScheduled, AttemptFailure, Unplaced } from "../../Event.js"
+import type { ActivityScheduled, AttemptFailure, Unsequenced } from "../../Event.js"
 import type { PendingActivity } from "../../Journal.js"
 import type { RunIdentity } from "../../Run.js"
 
@@ -27,7 +27,7 @@ export interface AttemptInfo {
 /** An attempt that is to be made. */
 export interface Task {
   readonly run: Omit<RunIdentity, "startedAt">
-  readonly scheduled: Unplaced<ActivityScheduled>
+  readonly scheduled: Unsequenced<ActivityScheduled>
   readonly attempt: number
   /** What the last back-off was, for curves that go by it. */
   readonly previousDelay?: number | undefined

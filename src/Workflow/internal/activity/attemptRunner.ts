@@ -26,8 +26,8 @@ import {
   type Launch,
   type Task
 } from "./attempt.js"
+import { attemptLimit, attemptTimedOut } from "./decideAfterFailure.js"
 import { Heartbeats } from "./heartbeats.js"
-import { attemptLimit, attemptTimedOut } from "./judge.js"
 import * as tokens from "./token.js"
 
 /** Whoever starts attempts. */

@@ -18,16 +18,16 @@ import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import type { ActivityCompleted, ActivityFailed, AttemptFailed, AttemptReport, Unplaced } from "../../Event.js"
+import type { ActivityCompleted, ActivityFailed, AttemptFailed, AttemptReport, Unsequenced } from "../../Event.js"
 import type { JournalStore, PendingActivity, Receipt } from "../../Journal.js"
 import type { JournalError } from "../../WorkflowError.js"
 import type { PersistentWrites } from "../journal/persistentWrites.js"
 import { activityLimits } from "./activityLimits.js"
 import { type AttemptEnd, type AttemptFailed as FailedAttempt, keyOfTask, type Task, taskOf } from "./attempt.js"
 import type { AttemptRun, AttemptRunner, AttemptsOf } from "./attemptRunner.js"
-import { attemptLimit, attemptTimedOut, exceeded, judge } from "./judge.js"
+import { attemptLimit, attemptTimedOut, decideAfterFailure, exceeded } from "./decideAfterFailure.js"
 
-export type End = Unplaced<ActivityCompleted> | Unplaced<ActivityFailed>
+export type End = Unsequenced<ActivityCompleted> | Unsequenced<ActivityFailed>
 
 export interface AttemptsOptions {
   readonly concurrency: number
@@ -37,7 +37,7 @@ export interface AttemptsOptions {
   /** The activity has ended, and nobody else can have ended it. */
   readonly onEnd: (runId: string, end: End) => void
   /** The attempt is to be repeated; calls back once that is in the journal. */
-  readonly onRetry: (runId: string, event: Unplaced<AttemptFailed>, recorded: () => void) => void
+  readonly onRetry: (runId: string, event: Unsequenced<AttemptFailed>, recorded: () => void) => void
 }
 
 type State =
@@ -57,7 +57,7 @@ export interface Attempts {
   /** An attempt has failed, and that is in the journal already. */
   readonly onFailed: (runId: string, event: AttemptFailed) => void
   /** Asks the journal for what others may have ended without this worker being told. */
-  readonly review: () => void
+  readonly reviewOutside: () => void
   /** The activities that wait for a handler, and how many calls of each. */
   readonly parked: () => ReadonlyArray<{ readonly activity: string; readonly count: number }>
   /** The runs that have activities. */
@@ -162,7 +162,7 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
       const { task } = run
       const at = clock.unsafeCurrentTimeMillis()
       if (end._tag === "Outside") return handOver(run, at)
-      const event: Unplaced<AttemptReport> = end._tag === "Completed"
+      const event: Unsequenced<AttemptReport> = end._tag === "Completed"
         ? { _tag: "ActivityCompleted", target: task.scheduled.command, at, payload: end.payload }
         : judged(task, end, at)
       const shared = run.exposed || (event._tag === "AttemptFailed" && task.scheduled.scheduleToClose !== undefined)
@@ -180,11 +180,11 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
     }
 
     const judged = (task: Task, failed: FailedAttempt, at: number) =>
-      judge(task, failed, at, Runtime.runSync(runtime)(Random.next))
+      decideAfterFailure(task, failed, at, Runtime.runSync(runtime)(Random.next))
 
     const after = (
       task: Task,
-      { failure, retryAt, at }: Unplaced<AttemptFailed>,
+      { failure, retryAt, at }: Unsequenced<AttemptFailed>,
       details: string | undefined
     ): Task => ({
       ...task,
@@ -195,7 +195,7 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
     })
 
     /** Writes what somebody else may have written before. What follows, follows from what the journal has taken. */
-    const report = (task: Task, event: Unplaced<AttemptReport>): void => {
+    const report = (task: Task, event: Unsequenced<AttemptReport>): void => {
       setState({ _tag: "Reporting", task })
       commitReport(task, event, (receipt) => {
         if (receipt._tag === "NotPending" && isAt(task)) reconcile(task.run.runId)
@@ -204,7 +204,7 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
 
     const commitReport = (
       { attempt, run: { runId } }: Task,
-      event: Unplaced<AttemptReport>,
+      event: Unsequenced<AttemptReport>,
       onReceipt: (receipt: Receipt) => void,
       unstarted?: true
     ): void => writes.commit(runId, { _tag: "Report", runId, attempt, worker: undefined, unstarted, event }, onReceipt)
@@ -386,7 +386,7 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
         for (const command of runs.get(runId)?.keys() ?? []) cancel(runId, command)
       },
       onFailed,
-      review: () => {
+      reviewOutside: () => {
         for (const [runId, states] of runs) {
           const retried = [...states.values()].some(({ _tag, task }) =>
             _tag === "Outside" && task.scheduled.retry !== undefined

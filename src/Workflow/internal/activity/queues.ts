@@ -12,14 +12,14 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import type { AttemptReport, Unplaced } from "../../Event.js"
+import type { AttemptReport, Unsequenced } from "../../Event.js"
 import type { Dropped, JournalStore } from "../../Journal.js"
 import { untilUnlocked } from "../journal/lockWait.js"
 import type { PersistentWrites } from "../journal/persistentWrites.js"
 import { SharedClock } from "../journal/sharedClock.js"
 import { type AttemptEnd, keyOf, keyOfTask, type Task, taskOf } from "./attempt.js"
 import type { AttemptRun, AttemptRunner, AttemptsOf } from "./attemptRunner.js"
-import { closeBy, exceeded, judge } from "./judge.js"
+import { closeBy, decideAfterFailure, exceeded } from "./decideAfterFailure.js"
 
 export interface QueuesOptions {
   readonly workerId: string
@@ -96,11 +96,11 @@ export const queues = (options: QueuesOptions): Effect.Effect<Queues, never, Sco
       const at = clock.unsafeCurrentTimeMillis()
       // From now on it is the owner of the run that sees to it.
       if (end._tag === "Outside") return run.noteOutside(() => {})
-      const event: Unplaced<AttemptReport> = at > closeBy(scheduled)
+      const event: Unsequenced<AttemptReport> = at > closeBy(scheduled)
         ? exceeded(scheduled, "scheduleToClose", attempt, at, end._tag === "Failed" ? end.failure : task.lastFailure)
         : end._tag === "Completed"
         ? { _tag: "ActivityCompleted", target: scheduled.command, at, payload: end.payload }
-        : judge(task, end, at, Runtime.runSync(runtime)(Random.next))
+        : decideAfterFailure(task, end, at, Runtime.runSync(runtime)(Random.next))
       // Where it is not pending any more, somebody else has ended it: this end is late, and nobody's.
       writes.commit(runId, { _tag: "Report", runId, attempt, worker: workerId, event }, () => {})
     }

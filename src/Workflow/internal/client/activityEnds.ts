@@ -9,7 +9,7 @@ import type { Client } from "../../Client.js"
 import type { Entry, Journal, PendingActivity } from "../../Journal.js"
 import { AttemptNotPending, InvalidPayload, type JournalError } from "../../WorkflowError.js"
 import { taskOf } from "../activity/attempt.js"
-import { attemptLimit, closeBy, judge } from "../activity/judge.js"
+import { attemptLimit, closeBy, decideAfterFailure } from "../activity/decideAfterFailure.js"
 import * as tokens from "../activity/token.js"
 
 type Service = Pick<Client["Type"], "completeActivity" | "failActivity" | "heartbeatActivity">
@@ -83,7 +83,7 @@ export const activityEnds = (journal: Journal["Type"]): Service => {
         activity.name,
         token,
         admitted(activity.encodeError(error), ({ payload }) => payload),
-        (pending, failed, at, random) => report(pending, judge(taskOf(pending), failed, at, random))
+        (pending, failed, at, random) => report(pending, decideAfterFailure(taskOf(pending), failed, at, random))
       ),
     heartbeatActivity: (activity, token, details) =>
       about(activity.name, token, admitted(activity.encodeDetails(details), (text) => text), (

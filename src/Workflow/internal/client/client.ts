@@ -16,7 +16,7 @@ import type {
   SignalRefusal,
   StartOptions
 } from "../../Client.js"
-import type { Closing, Message, SignalReceived, Unplaced } from "../../Event.js"
+import type { Closing, Message, SignalReceived, Unsequenced } from "../../Event.js"
 import { type Entry, Journal, type Receipt, type RunRecord } from "../../Journal.js"
 import type { Signal } from "../../Signal.js"
 import type { Workflow } from "../../Workflow.js"
@@ -62,7 +62,7 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
 
   const post = (
     workflowId: string,
-    event: Unplaced<Message>
+    event: Unsequenced<Message>
   ): Effect.Effect<void, RunNotFound | RunEnded | JournalError> =>
     Effect.flatMap(
       commit({ _tag: "Post", workflowId, event }),
@@ -78,7 +78,7 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
     signal: Signal<A>,
     payload: A,
     options: SignalOptions | undefined
-  ): Effect.Effect<Unplaced<SignalReceived>, InvalidPayload> =>
+  ): Effect.Effect<Unsequenced<SignalReceived>, InvalidPayload> =>
     Effect.gen(function*() {
       const { id } = options ?? {}
       if (id !== undefined) yield* storable(`signal ${signal.name}`, id)
@@ -146,7 +146,7 @@ export const client: Effect.Effect<Service, never, Journal> = Effect.gen(functio
   const begin = <Payload, Success, Error>(
     workflow: Workflow<Payload, Success, Error>,
     options: StartOptions<Payload>,
-    signal: Unplaced<SignalReceived> | undefined
+    signal: Unsequenced<SignalReceived> | undefined
   ): Effect.Effect<RunHandle<Success, Error>, InvalidPayload | WorkflowMismatch | AlreadyStarted | JournalError> =>
     Effect.gen(function*() {
       const { conflict = "attach", executionTimeout, id, reuse = "attach", runTimeout } = options

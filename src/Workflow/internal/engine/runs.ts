@@ -22,10 +22,10 @@ import {
   type Closing,
   type Command,
   type Event,
+  type ExternalEvent,
   isArrival,
-  type Posted,
   type RunClosed,
-  type Unplaced
+  type Unsequenced
 } from "../../Event.js"
 import type { Claimed, Entry, Journal, NextRun, OwnedRun, PendingActivity, Receipt } from "../../Journal.js"
 import type { NondeterminismError } from "../../WorkflowError.js"
@@ -33,15 +33,15 @@ import type { AttemptRunner } from "../activity/attemptRunner.js"
 import { type Attempts, attempts } from "../activity/attempts.js"
 import { DueQueue } from "../journal/dueQueue.js"
 import type { PersistentWrites } from "../journal/persistentWrites.js"
-import { earliest } from "../journal/place.js"
+import { backoffMillis } from "../journal/quarantine.js"
 import { makeRunId } from "../journal/runId.js"
-import { restMillis } from "../journal/suspects.js"
+import { earliest } from "../journal/sequence.js"
 import type { Strictness } from "../turn/command.js"
-import { Execution, type Print, type Program } from "../turn/execution.js"
+import { type BufferedOutput, Execution, type Program } from "../turn/execution.js"
 import * as guards from "../turn/guards.js"
 import { replay } from "../turn/replay.js"
 import { boundedHistories } from "./histories.js"
-import { nameOfRun, type Owned, ownedRun } from "./ownedRun.js"
+import { nameOfRun, ownedRun, type RunState } from "./ownedRun.js"
 import { watching } from "./watchdog.js"
 
 export interface RunsOptions {
@@ -66,11 +66,11 @@ export interface RunsOptions {
 
 export interface Runs {
   /** Goes on with runs that it has become the owner of. */
-  readonly take: (claimed: Claimed) => void
+  readonly onClaimed: (claimed: Claimed) => void
   /** Goes on with a run that has just been begun here. */
   readonly begin: (run: OwnedRun, events: ReadonlyArray<Event>) => void
   /** Somebody in this process has written to one of its runs. */
-  readonly onPosted: (runId: string, event: Posted) => void
+  readonly onPosted: (runId: string, event: ExternalEvent) => void
   /** The code of a workflow has come, or come back: its runs are looked at again. */
   readonly onProgram: (workflow: string) => void
   /** The code of a workflow has gone: its runs leave memory. */
@@ -79,11 +79,11 @@ export interface Runs {
   /** The activities of its runs that wait for a handler, and how many calls of each. */
   readonly parked: Attempts["parked"]
   /** Its lease may have been over for a while: gives up those with activities that it does not own any more. */
-  readonly verify: () => void
+  readonly checkOwnership: () => void
   /** Looks for what others may have written that nobody has told. */
-  readonly review: () => void
+  readonly checkActivities: () => void
   /** Writes what no turn will be taken for any more, once it is known. */
-  readonly keepAll: () => void
+  readonly persistAll: () => void
   /** Forgets them all. */
   readonly clear: () => void
 }
@@ -96,30 +96,30 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     const runtime = yield* Effect.runtime()
     const clock: Clock.Clock = yield* Effect.clock
 
-    const owned = new Map<string, Owned>()
+    const owned = new Map<string, RunState>()
     /** Runs whose execution is in memory, those that waited longest first. */
-    const resident = new Set<Owned>()
+    const resident = new Set<RunState>()
     const blocked = new Map<string, NondeterminismError>()
-    const ready = new Set<Owned>()
+    const ready = new Set<RunState>()
     const somethingReady = yield* Effect.makeLatch(false)
 
     const fork = (effect: Effect.Effect<void>): Fiber.RuntimeFiber<void> => Runtime.runFork(runtime)(effect)
 
-    const wake = (run: Owned): void => {
+    const wake = (run: RunState): void => {
       ready.add(run)
       somethingReady.unsafeOpen()
     }
 
     /** What goes wrong with one run must not stop the others: it leaves memory, and is replayed when it wakes. */
-    const contained = (run: Owned, step: () => void): void => {
+    const contained = (run: RunState, step: () => void): void => {
       try {
         step()
       } catch (defect) {
         if (owned.get(run.runId) === run) {
           unload(run)
           run.state = "idle"
-          const rest = restMillis(++run.failures)
-          if (rest > 0) hold(run, rest)
+          const rest = backoffMillis(++run.failures)
+          if (rest > 0) backOff(run, rest)
           else wake(run)
         }
         fork(Effect.logError(`holdfast: run ${run.runId} leaves memory, since a step of it failed`, Cause.die(defect)))
@@ -134,16 +134,16 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       onReceipt: (receipt: Receipt) => void
     ): void =>
       writes.commit(entry.runId, entry, (receipt) => {
-        if (receipt._tag === "Noted" || receipt._tag === "Appended") return onReceipt(receipt)
+        if (receipt._tag === "Recorded" || receipt._tag === "Appended") return onReceipt(receipt)
         const run = owned.get(entry.runId)
         if (run === undefined) return
-        if (receipt._tag === "Outrun") onOutrun(run)
+        if (receipt._tag === "Conflict") onConflict(run)
         else giveUp(run)
       })
 
     const append = (
-      run: Owned,
-      events: ReadonlyArray<Unplaced<Event>>,
+      run: RunState,
+      events: ReadonlyArray<Unsequenced<Event>>,
       then: () => void = () => {},
       more?: Pick<Extract<Entry, { readonly _tag: "Append" }>, "next" | "children">
     ): void =>
@@ -153,15 +153,15 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       })
 
     /** Notes that events were written, the last with this number. What was written in between, was by somebody else. */
-    const follow = (run: Owned, lastSeq: number, count: number): void => {
-      if (lastSeq <= run.known) return
-      if (lastSeq - count > run.known) run.outdated = true
-      run.known = lastSeq
+    const follow = (run: RunState, lastSeq: number, count: number): void => {
+      if (lastSeq <= run.knownSeq) return
+      if (lastSeq - count > run.knownSeq) run.needsReload = true
+      run.knownSeq = lastSeq
     }
 
     // --- runs
 
-    const own = (claimed: OwnedRun): Owned => {
+    const own = (claimed: OwnedRun): RunState => {
       const lost = owned.get(claimed.runId)
       if (lost !== undefined) giveUp(lost)
       const run = ownedRun(claimed)
@@ -171,57 +171,57 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     }
 
     /** Ends it in time, whatever its code does. */
-    const watch = (run: Owned): void => {
+    const watch = (run: RunState): void => {
       const { cancelBy, deadline } = run
       const by = earliest(cancelBy, deadline)
       if (by !== undefined) deadlines.add(run.runId, by, run)
     }
 
     /** A request to end may say by when. */
-    const hurry = (run: Owned, event: Event): void => {
+    const applyCancelDeadline = (run: RunState, event: Event): void => {
       if (event._tag !== "CancelRequested" || event.by === undefined) return
       run.cancelBy = earliest(run.cancelBy, event.by)
       watch(run)
     }
 
-    const unload = (run: Owned): void => {
+    const unload = (run: RunState): void => {
       run.execution?.drop()
       run.execution = undefined
       resident.delete(run)
     }
 
     /** Forgets a run: it has closed, or somebody else owns it. */
-    const giveUp = (run: Owned): void => {
+    const giveUp = (run: RunState): void => {
       unload(run)
       owned.delete(run.runId)
       ready.delete(run)
       blocked.delete(run.runId)
       deadlines.cancel(run.runId)
-      held.cancel(run.runId)
+      backedOff.cancel(run.runId)
       tasks.cancelRun(run.runId)
     }
 
     /** Lets a run rest whose steps fail, so that it does not take all the worker's time. */
-    const hold = (run: Owned, millis: number): void => {
-      run.heldUntil = clock.unsafeCurrentTimeMillis() + millis
-      held.add(run.runId, run.heldUntil, run)
+    const backOff = (run: RunState, millis: number): void => {
+      run.notBefore = clock.unsafeCurrentTimeMillis() + millis
+      backedOff.add(run.runId, run.notBefore, run)
     }
 
-    const deliver = (runId: string, arrival: Unplaced<Arrival>): void => {
+    const deliver = (runId: string, arrival: Unsequenced<Arrival>): void => {
       // What was due before this arrived, comes before it, also where no timer could fire in between.
       timers.catchUp(clock.unsafeCurrentTimeMillis())
       const run = owned.get(runId)
       if (run === undefined) return
       // No turn will consume it soon, so it goes to the journal alone.
-      if (run.state === "blocked" || !programs.has(run.workflow)) keep(run, arrival)
+      if (run.state === "blocked" || !programs.has(run.workflow)) persistArrival(run, arrival)
       else {
-        run.inbox.push(arrival)
+        run.pendingArrivals.push(arrival)
         wake(run)
       }
     }
 
     /** Writes an arrival that no turn will consume soon. */
-    const keep = (run: Owned, arrival: Unplaced<Arrival>): void => {
+    const persistArrival = (run: RunState, arrival: Unsequenced<Arrival>): void => {
       if (arrival._tag !== "ActivityCompleted" && arrival._tag !== "ActivityFailed") return append(run, [arrival])
       // Somebody else may have ended it before.
       const report: Entry = {
@@ -235,51 +235,53 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     }
 
     /** Writes what has arrived and waits for turns that will not be taken here. */
-    const keepAll = (which: (run: Owned) => boolean): void => {
+    const persistArrivals = (which: (run: RunState) => boolean): void => {
       for (const run of owned.values()) {
-        if (run.inbox.length === 0 || run.state === "committing" || !which(run)) continue
-        const arrivals = run.inbox
-        run.inbox = []
-        for (const arrival of arrivals) keep(run, arrival)
+        if (run.pendingArrivals.length === 0 || run.state === "committing" || !which(run)) continue
+        const arrivals = run.pendingArrivals
+        run.pendingArrivals = []
+        for (const arrival of arrivals) persistArrival(run, arrival)
       }
     }
 
     /** Takes note of what somebody in this process has written to a run, in the order of the run's events. */
-    const take = (run: Owned, event: Posted): void => {
-      if (event.seq <= run.known) return
+    const onExternalEvent = (run: RunState, event: ExternalEvent): void => {
+      if (event.seq <= run.knownSeq) return
       follow(run, event.seq, 1)
-      hurry(run, event)
+      applyCancelDeadline(run, event)
       if (event._tag === "ActivityCompleted" || event._tag === "ActivityFailed") {
-        run.inbox = run.inbox.filter((arrival) => !("target" in arrival) || arrival.target !== event.target)
+        run.pendingArrivals = run.pendingArrivals.filter((arrival) =>
+          !("target" in arrival) || arrival.target !== event.target
+        )
       }
-      if (run.execution !== undefined && isArrival(event)) run.placed.push(event)
+      if (run.execution !== undefined && isArrival(event)) run.storedArrivals.push(event)
       wake(run)
     }
 
-    const block = (run: Owned, error: NondeterminismError): void => {
+    const block = (run: RunState, error: NondeterminismError): void => {
       unload(run)
       run.state = "blocked"
       run.blocked = true
       blocked.set(run.runId, error)
       fork(Effect.logError("holdfast: a run is blocked", Cause.fail(error)))
-      const arrivals = run.inbox
-      run.inbox = []
-      run.placed = []
+      const arrivals = run.pendingArrivals
+      run.pendingArrivals = []
+      run.storedArrivals = []
       note(run, error.message)
-      for (const arrival of arrivals) keep(run, arrival)
+      for (const arrival of arrivals) persistArrival(run, arrival)
     }
 
-    const unblock = (run: Owned): void => {
+    const unblock = (run: RunState): void => {
       run.blocked = false
       blocked.delete(run.runId)
       note(run, undefined)
     }
 
     /** Tells clients why a run does not go on, or that it does again. */
-    const note = (run: Owned, reason: string | undefined): void =>
+    const note = (run: RunState, reason: string | undefined): void =>
       commit({ _tag: "Block", runId: run.runId, worker: workerId, epoch: run.epoch, reason }, () => {})
 
-    const newExecution = (run: Owned, program: Program): Execution => {
+    const newExecution = (run: RunState, program: Program): Execution => {
       const { runId, startedAt, workflow, workflowId } = run
       const execution = new Execution({
         info: { workflow, workflowId, runId, startedAt },
@@ -301,16 +303,16 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       return execution
     }
 
-    const load = (run: Owned, program: Program): void => {
+    const load = (run: RunState, program: Program): void => {
       run.state = "loading"
-      histories.read(run.runId, run.unread, (history, activities) =>
+      histories.read(run.runId, run.activitiesUnread, (history, activities) =>
         contained(run, () => {
           if (owned.get(run.runId) === run) restore(run, program, history, activities)
         }))
     }
 
     const restore = (
-      run: Owned,
+      run: RunState,
       program: Program,
       history: ReadonlyArray<Event>,
       activities: ReadonlyArray<PendingActivity>
@@ -319,45 +321,54 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       // The code has been replaced in the meantime.
       if (programs.get(run.workflow) !== program) return wake(run)
       const execution = newExecution(run, program)
-      run.placed = [...replay(execution, history)]
-      run.known = history.length
-      run.outdated = false
-      run.unread = false
+      run.storedArrivals = [...replay(execution, history)]
+      run.knownSeq = history.length
+      run.needsReload = false
+      run.activitiesUnread = false
       for (const activity of activities) tasks.resume(activity)
       // What somebody else has ended meanwhile is not to be ended again.
-      const ended = new Set(run.placed.map((arrival) => "target" in arrival ? arrival.target : undefined))
-      run.inbox = run.inbox.filter((arrival) => !("target" in arrival) || !ended.has(arrival.target))
+      const ended = new Set(run.storedArrivals.map((arrival) => "target" in arrival ? arrival.target : undefined))
+      run.pendingArrivals = run.pendingArrivals.filter((arrival) =>
+        !("target" in arrival) || !ended.has(arrival.target)
+      )
       // Another process may have asked for it.
-      for (const arrival of run.placed) if (arrival._tag === "CancelRequested") hurry(run, arrival)
+      for (const arrival of run.storedArrivals) {
+        if (arrival._tag === "CancelRequested") applyCancelDeadline(run, arrival)
+      }
       for (const target of ended) if (target !== undefined) tasks.cancel(run.runId, target)
-      const { posted } = run
-      run.posted = []
-      for (const event of posted) take(run, event)
+      const { eventsWhileLoading: posted } = run
+      run.eventsWhileLoading = []
+      for (const event of posted) onExternalEvent(run, event)
       if (execution.fault !== undefined) return block(run, execution.fault)
       if (run.blocked) unblock(run)
-      if (run.placed.length + run.inbox.length > 0) wake(run)
+      if (run.storedArrivals.length + run.pendingArrivals.length > 0) wake(run)
     }
 
-    const takeTurn = (run: Owned, now: number): void => {
+    const takeTurn = (run: RunState, now: number): void => {
       const program = programs.get(run.workflow)
-      if (run.state !== "idle" || program === undefined || run.heldUntil > now) return
-      if (run.outdated) unload(run)
+      if (run.state !== "idle" || program === undefined || run.notBefore > now) return
+      if (run.needsReload) unload(run)
       const { execution } = run
       if (execution === undefined) return load(run, program)
-      if (run.placed.length + run.inbox.length === 0) return
-      const arrivals = run.inbox
-      const commands = execution.turn(now, [...run.placed, ...arrivals]).map(withRetry)
+      if (run.storedArrivals.length + run.pendingArrivals.length === 0) return
+      const arrivals = run.pendingArrivals
+      const commands = execution.turn(now, [...run.storedArrivals, ...arrivals]).map(withRetry)
       if (execution.fault !== undefined) return block(run, execution.fault)
-      run.inbox = []
-      run.placed = []
-      run.carried = arrivals
+      run.pendingArrivals = []
+      run.storedArrivals = []
+      run.arrivalsOfTurn = arrivals
       run.state = "committing"
       const next = execution.closed?.outcome === "Continued" ? nextRun(execution, execution.closed) : undefined
       const children = commands.filter((command) => command._tag === "ChildScheduled").map(() => ({
         runId: newRunId(execution.now),
         worker: undefined
       }))
-      const turn = { _tag: "TurnTaken" as const, at: execution.now, upTo: run.known, carried: arrivals.length }
+      const turn = {
+        _tag: "TurnTaken" as const,
+        at: execution.now,
+        consumedUpTo: run.knownSeq,
+        inlineArrivals: arrivals.length
+      }
       append(
         run,
         [
@@ -369,37 +380,37 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
           contained(run, () => {
             if (owned.get(run.runId) !== run) return
             run.state = "idle"
-            show(execution.takePrints())
+            flushOutput(execution.takeOutput())
             run.failures = 0
             if (execution.closed !== undefined) return giveUp(run)
             dispatch(run, commands)
             // Its code has been replaced.
             if (programs.get(run.workflow) !== program) unload(run)
             if (execution.fault !== undefined) block(run, execution.fault)
-            else if (run.outdated || run.placed.length + run.inbox.length > 0) wake(run)
-            else rest(run)
+            else if (run.needsReload || run.storedArrivals.length + run.pendingArrivals.length > 0) wake(run)
+            else evictIfNeeded(run)
           }),
         { next, children }
       )
     }
 
     /** Something was sent to a run that was about to continue as another: it takes the turn again, and sees that too. */
-    const onOutrun = (run: Owned): void => {
+    const onConflict = (run: RunState): void => {
       unload(run)
       run.state = "idle"
-      run.inbox = [...run.carried, ...run.inbox]
-      run.outdated = true
+      run.pendingArrivals = [...run.arrivalsOfTurn, ...run.pendingArrivals]
+      run.needsReload = true
       wake(run)
     }
 
-    const withRetry = (command: Unplaced<Command>): Unplaced<Command> =>
+    const withRetry = (command: Unsequenced<Command>): Unsequenced<Command> =>
       options.retry !== undefined && command._tag === "ActivityScheduled" && command.retry === undefined
         ? { ...command, retry: options.retry }
         : command
 
     const newRunId = (at: number): string => Runtime.runSync(runtime)(makeRunId(at))
 
-    const nextRun = (execution: Execution, { payload }: Unplaced<RunClosed>): NextRun => ({
+    const nextRun = (execution: Execution, { payload }: Unsequenced<RunClosed>): NextRun => ({
       runId: newRunId(execution.now),
       started: {
         ...execution.started!,
@@ -413,15 +424,15 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     const begin = (started: OwnedRun, events: ReadonlyArray<Event>): void => {
       const run = own(started)
-      run.known = events.length
-      run.placed = events.filter(isArrival)
+      run.knownSeq = events.length
+      run.storedArrivals = events.filter(isArrival)
       const program = programs.get(run.workflow)
       if (program !== undefined) newExecution(run, program)
       wake(run)
     }
 
     /** A logger is user code and may throw; the run goes on. */
-    const show = (prints: ReadonlyArray<Print>): void => {
+    const flushOutput = (prints: ReadonlyArray<BufferedOutput>): void => {
       for (const print of prints) {
         try {
           print()
@@ -432,13 +443,15 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     }
 
     /** Keeps the number of runs in memory bounded. */
-    const rest = (run: Owned): void => {
+    const evictIfNeeded = (run: RunState): void => {
       if (options.alwaysReplay) return unload(run)
       resident.delete(run)
       resident.add(run)
       for (const oldest of resident) {
         if (resident.size <= options.residentRuns) return
-        if (oldest.state === "idle" && oldest.inbox.length + oldest.placed.length === 0) unload(oldest)
+        if (oldest.state === "idle" && oldest.pendingArrivals.length + oldest.storedArrivals.length === 0) {
+          unload(oldest)
+        }
       }
     }
 
@@ -446,8 +459,8 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     const histories = yield* boundedHistories(store, options.replayConcurrency)
 
-    const deadlines = yield* DueQueue.make<Owned>((run, at) => {
-      const late: Unplaced<Closing> = run.deadline !== undefined && run.deadline <= at
+    const deadlines = yield* DueQueue.make<RunState>((run, at) => {
+      const late: Unsequenced<Closing> = run.deadline !== undefined && run.deadline <= at
         ? { _tag: "RunTimedOut", at }
         : { _tag: "RunTerminated", at, reason: "it was asked to end, and has taken too long" }
       // Its code takes no further turn.
@@ -457,7 +470,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       })
     })
 
-    const held = yield* DueQueue.make<Owned>(wake)
+    const backedOff = yield* DueQueue.make<RunState>(wake)
 
     const timers = yield* DueQueue.make<{ readonly runId: string; readonly command: number }>(
       ({ command, runId }, at) => deliver(runId, { _tag: "TimerFired", target: command, at })
@@ -477,7 +490,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
 
     const timerKey = (runId: string, command: number) => `${runId}/${command}`
 
-    const dispatch = (run: Owned, commands: ReadonlyArray<Unplaced<Command>>): void => {
+    const dispatch = (run: RunState, commands: ReadonlyArray<Unsequenced<Command>>): void => {
       const abandoned = new Set(commands.map((command) => "target" in command ? command.target : undefined))
       for (const command of commands) {
         switch (command._tag) {
@@ -519,11 +532,11 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     )
 
     return {
-      take: (claimed) => {
+      onClaimed: (claimed) => {
         for (const { dueSeq, runId } of claimed.due) {
           const run = owned.get(runId)
-          if (run === undefined || run.known >= dueSeq) continue
-          run.outdated = true
+          if (run === undefined || run.knownSeq >= dueSeq) continue
+          run.needsReload = true
           wake(run)
         }
         for (const each of claimed.runs) {
@@ -534,7 +547,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         const unread = new Set(claimed.unread)
         for (const runId of unread) {
           const run = owned.get(runId)!
-          run.unread = true
+          run.activitiesUnread = true
           wake(run)
         }
         for (const activity of claimed.activities) if (!unread.has(activity.runId)) tasks.resume(activity)
@@ -549,8 +562,8 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
         if (event._tag === "RunTerminated") return giveUp(run)
         if (event._tag === "ActivityCompleted" || event._tag === "ActivityFailed") tasks.cancel(runId, event.target)
         if (event._tag === "AttemptFailed") tasks.onFailed(runId, event)
-        if (run.state === "loading") run.posted.push(event)
-        else if (run.state !== "blocked") contained(run, () => take(run, event))
+        if (run.state === "loading") run.eventsWhileLoading.push(event)
+        else if (run.state !== "blocked") contained(run, () => onExternalEvent(run, event))
       },
       onProgram: (workflow) => {
         for (const run of owned.values()) {
@@ -561,19 +574,19 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       },
       onProgramGone: (workflow) => {
         for (const run of owned.values()) if (run.workflow === workflow && run.state === "idle") unload(run)
-        keepAll((run) => run.workflow === workflow)
+        persistArrivals((run) => run.workflow === workflow)
       },
       blocked: () => [...blocked.values()],
       parked: tasks.parked,
-      verify: () => {
+      checkOwnership: () => {
         for (const runId of tasks.runIds()) {
           const run = owned.get(runId)
           // A note that changes nothing is refused when somebody else owns the run.
           if (run !== undefined && !run.blocked) note(run, undefined)
         }
       },
-      review: tasks.review,
-      keepAll: () => keepAll(() => true),
+      checkActivities: tasks.reviewOutside,
+      persistAll: () => persistArrivals(() => true),
       clear: () => {
         for (const run of owned.values()) unload(run)
         owned.clear()

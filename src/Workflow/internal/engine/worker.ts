@@ -67,7 +67,7 @@ export const worker = (
     // committed, then all is released.
     yield* Effect.addFinalizer(() =>
       // Twice, since more may have arrived while it was written.
-      Effect.repeatN(Effect.zipRight(Effect.sync(() => runs.keepAll()), writes.quiet), 1).pipe(
+      Effect.repeatN(Effect.zipRight(Effect.sync(() => runs.persistAll()), writes.quiet), 1).pipe(
         // A journal that cannot be written must not hold up the end of the process.
         Effect.raceFirst(shared.sleep(settings.gracePeriod)),
         Effect.zipRight(attemptFor(store.release(workerId), shared, settings.gracePeriod)),
@@ -126,7 +126,7 @@ export const worker = (
       )
     }).pipe(
       Effect.tap((claimed) => {
-        runs.take(claimed)
+        runs.onClaimed(claimed)
         if (!claimed.moreSuspects) {
           suspects = 1
           return Effect.void
@@ -182,7 +182,7 @@ export const worker = (
         return Effect.map(store.heartbeat(workerId, until, services()), () => {
           times.renewed(until - lease)
           // Others may have taken what it owned, while it did not renew its lease in time.
-          if (leasedUntil < until - lease) runs.verify()
+          if (leasedUntil < until - lease) runs.checkOwnership()
           leasedUntil = until
         })
       })
@@ -198,7 +198,7 @@ export const worker = (
         Effect.zipRight(Effect.sync(() => {
           claimNeeded.unsafeOpen()
           queues.look()
-          runs.review()
+          runs.checkActivities()
         })),
         Effect.forever,
         Effect.interruptible,

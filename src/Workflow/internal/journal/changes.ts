@@ -10,7 +10,7 @@ import type {
   Status,
   TimerStarted
 } from "../../Event.js"
-import type { Position } from "./place.js"
+import type { Position } from "./sequence.js"
 
 /** A run while a transaction changes it; `id` is the number by which its store knows it. */
 export interface RunState {
@@ -23,7 +23,7 @@ export interface RunState {
   cancelBy: number | undefined
   readonly owner: string | undefined
   readonly epoch: number
-  deaths: number
+  ownerCrashes: number
   status: Status
   blocked: string | undefined
   position: Position

@@ -13,14 +13,14 @@ import {
   type SendAnswered,
   type SignalSent,
   statusOf,
-  type Unplaced
+  type Unsequenced
 } from "../../Event.js"
 import type { NewRun, RunRecord } from "../../Journal.js"
 
 /** A command that another run has to hear of. */
 export type Ask =
   | { readonly _tag: "Child"; readonly scheduled: ChildScheduled; readonly run: NewRun }
-  | { readonly _tag: "Leave"; readonly cancelled: ChildCancelled }
+  | { readonly _tag: "DetachChild"; readonly cancelled: ChildCancelled }
   | { readonly _tag: "Send"; readonly sent: SignalSent | CancelSent }
 
 /** The asks of an append, in order. A child that nobody waits for before it has begun is not begun. */
@@ -39,7 +39,7 @@ export const asksOf = (events: ReadonlyArray<Event>, children: ReadonlyArray<New
         break
       }
       case "ChildCancelled":
-        asks.push({ _tag: "Leave", cancelled: event })
+        asks.push({ _tag: "DetachChild", cancelled: event })
         break
       case "SignalSent":
       case "CancelSent":
@@ -51,7 +51,7 @@ export const asksOf = (events: ReadonlyArray<Event>, children: ReadonlyArray<New
 }
 
 /** What is sent, as the run that gets it sees it. */
-export const messageOf = (sent: SignalSent | CancelSent): Unplaced<Message> => {
+export const messageOf = (sent: SignalSent | CancelSent): Unsequenced<Message> => {
   const { at } = sent
   if (sent._tag === "CancelSent") return { _tag: "CancelRequested", at, reason: sent.reason }
   const { id, payload, signal } = sent
@@ -61,13 +61,13 @@ export const messageOf = (sent: SignalSent | CancelSent): Unplaced<Message> => {
 export const answerTo = (
   { at, command }: SignalSent | CancelSent,
   outcome: SendAnswered["outcome"]
-): Unplaced<SendAnswered> => ({ _tag: "SendAnswered", target: command, at, outcome })
+): Unsequenced<SendAnswered> => ({ _tag: "SendAnswered", target: command, at, outcome })
 
 /** The first event of a child. */
 export const childStarted = (
   { at, executionDeadline, payload, runTimeout }: ChildScheduled,
   parent: { readonly workflowId: string; readonly runId: string }
-): Unplaced<RunStarted> => ({
+): Unsequenced<RunStarted> => ({
   _tag: "RunStarted",
   at,
   parent: { workflowId: parent.workflowId, runId: parent.runId },
@@ -77,7 +77,7 @@ export const childStarted = (
 })
 
 /** What a parent is told of the end of a child. */
-export const childClosed = (target: number, runId: string, closed: Closing): Unplaced<ChildClosed> => ({
+export const childClosed = (target: number, runId: string, closed: Closing): Unsequenced<ChildClosed> => ({
   _tag: "ChildClosed",
   target,
   at: closed.at,
@@ -99,7 +99,7 @@ const messageIn = (closed: Closing): { readonly message?: string } => {
 export const childRefused = (
   { at, command, workflowId }: ChildScheduled,
   existing: Pick<RunRecord, "runId" | "workflow" | "status">
-): Unplaced<ChildClosed> => ({
+): Unsequenced<ChildClosed> => ({
   _tag: "ChildClosed",
   target: command,
   at,
@@ -110,7 +110,7 @@ export const childRefused = (
 })
 
 /** What happens to an open run whose id is given to a new one. */
-export const replacedAt = (at: number): Unplaced<Message> => ({
+export const replacedAt = (at: number): Unsequenced<Message> => ({
   _tag: "RunTerminated",
   at,
   reason: "replaced by a new run of its id"
@@ -120,7 +120,7 @@ export const replacedAt = (at: number): Unplaced<Message> => ({
 export const parentEnded = (
   parentClose: ChildScheduled["parentClose"],
   at: number
-): Unplaced<Message> | undefined => {
+): Unsequenced<Message> | undefined => {
   const reason = "its parent has ended"
   switch (parentClose) {
     case "terminate":
@@ -136,19 +136,19 @@ export const parentEnded = (
 export const parentLeft = (
   parentClose: ChildScheduled["parentClose"],
   at: number
-): Unplaced<Message> | undefined =>
+): Unsequenced<Message> | undefined =>
   parentClose === "abandon"
     ? undefined
     : { _tag: "CancelRequested", at, reason: "its parent has stopped waiting for it" }
 
 /** The number up to which the owner of a run has seen its events; what it writes without a turn needs none. */
-export const seenUpTo = (events: ReadonlyArray<Unplaced<Event>>): number => {
-  for (const event of events) if (event._tag === "TurnTaken") return event.upTo
+export const seenUpTo = (events: ReadonlyArray<Unsequenced<Event>>): number => {
+  for (const event of events) if (event._tag === "TurnTaken") return event.consumedUpTo
   return Infinity
 }
 
 /** The activities whose end a turn carries. */
-export const carriedEnds = (events: ReadonlyArray<Unplaced<Event>>): ReadonlyArray<number> => {
+export const carriedEnds = (events: ReadonlyArray<Unsequenced<Event>>): ReadonlyArray<number> => {
   const ends: Array<number> = []
   for (const event of events) {
     if (event._tag === "TurnTaken") break

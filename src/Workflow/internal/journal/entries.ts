@@ -1,12 +1,12 @@
 /**
  * What becomes of each entry: written, or refused for what is known of its run.
  */
-import type { Event, Unplaced } from "../../Event.js"
-import type { Entry, News, Receipt } from "../../Journal.js"
+import type { Event, Unsequenced } from "../../Event.js"
+import type { Entry, Notification, Receipt } from "../../Journal.js"
 import type { RunState } from "./changes.js"
 import { asksOf, carriedEnds, replacedAt, seenUpTo } from "./consequences.js"
 import { type PendingState, recordOf } from "./known.js"
-import { firstEvents, place } from "./place.js"
+import { assignSequence, firstEvents } from "./sequence.js"
 import { decideStart } from "./startPolicy.js"
 import type { Writing } from "./writing.js"
 
@@ -31,7 +31,7 @@ export const writeEntry = (to: Writing, entry: Entry): Receipt => {
 
 const start = (to: Writing, entry: Of<"Start">): Receipt => {
   const { run, signal, started, workflow, workflowId } = entry
-  const news: Array<News> = []
+  const news: Array<Notification> = []
   const existing = to.known.latest.get(workflowId)
   const decision = decideStart(existing && recordOf(existing), entry)
   if (decision === "Refuse") return { _tag: "Exists", record: recordOf(existing!) }
@@ -45,8 +45,8 @@ const start = (to: Writing, entry: Of<"Start">): Receipt => {
 const send = (to: Writing, { event, workflowId }: Of<"Post">): Receipt => {
   const run = to.known.latest.get(workflowId)
   if (run === undefined || run.closedSeq !== undefined) return { _tag: "NotOpen", known: run !== undefined }
-  if (to.known.isKnownSignal(run, event)) return { _tag: "Known", runId: run.runId }
-  const news: Array<News> = []
+  if (to.known.isKnownSignal(run, event)) return { _tag: "Duplicate", runId: run.runId }
+  const news: Array<Notification> = []
   to.post(run, event, news)
   return { _tag: "Posted", runId: run.runId, news }
 }
@@ -68,7 +68,7 @@ const pendingAttempt = (
 const report = (to: Writing, { attempt, event, runId, unstarted, worker }: Of<"Report">): Receipt => {
   const found = pendingAttempt(to, runId, event.target, attempt, worker)
   if (found === undefined || (unstarted === true && found[1].started)) return { _tag: "NotPending" }
-  const news: Array<News> = []
+  const news: Array<Notification> = []
   to.post(found[0], event, news)
   return { _tag: "Posted", runId, news }
 }
@@ -87,27 +87,27 @@ const beat = (to: Writing, { at, details, id, outside = false, secret, worker }:
     secret
   })
   if (outside) to.known.note(run, id.command, { ...pending, started: true })
-  return { _tag: "Noted" }
+  return { _tag: "Recorded" }
 }
 
 const owners = (to: Writing, entry: Of<"Append" | "Block">): Receipt => {
   const run = to.known.byRunId.get(entry.runId)
   if (
     run === undefined || run.closedSeq !== undefined || run.owner !== entry.worker || run.epoch !== entry.epoch
-  ) return { _tag: "Stale" }
+  ) return { _tag: "Fenced" }
   if (entry._tag === "Block") {
     run.blocked = entry.reason
     to.changes.blocked.add(run)
-    return { _tag: "Noted" }
+    return { _tag: "Recorded" }
   }
   const { children = [], next } = entry
-  const unseen = next !== undefined && place(entry.events, run.position).dueSeq > 0
-  if (unseen || hasEnded(to, run, entry.events)) return { _tag: "Outrun" }
+  const unseen = next !== undefined && assignSequence(entry.events, run.position).dueSeq > 0
+  if (unseen || hasEnded(to, run, entry.events)) return { _tag: "Conflict" }
   const events = to.append(run, entry.events)
-  run.deaths = 0
+  run.ownerCrashes = 0
   const { lastSeq } = run.position
-  for (const ask of asksOf(events, children)) to.follows({ _tag: "Asked", run, ask })
-  const news: Array<News> = []
+  for (const ask of asksOf(events, children)) to.follows({ _tag: "Requested", run, ask })
+  const news: Array<Notification> = []
   const begun = next &&
     to.begin({ runId: next.runId, worker: entry.worker }, run.workflowId, run.workflow, firstEvents(next), news)
   if (run.closed !== undefined) to.follows({ _tag: "Closed", run, closed: run.closed, next: begun })
@@ -115,7 +115,7 @@ const owners = (to: Writing, entry: Of<"Append" | "Block">): Receipt => {
 }
 
 /** Whether a turn carries the end of an activity that somebody else has ended. */
-const hasEnded = (to: Writing, run: RunState, events: ReadonlyArray<Unplaced<Event>>): boolean => {
+const hasEnded = (to: Writing, run: RunState, events: ReadonlyArray<Unsequenced<Event>>): boolean => {
   return seenUpTo(events) < run.position.lastSeq &&
     carriedEnds(events).some((target) => to.known.pendingOf(run, target) === undefined)
 }

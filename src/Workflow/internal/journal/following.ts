@@ -2,7 +2,7 @@
  * What a write leads to in other runs: children that begin, messages that arrive, and whom the end of a run concerns.
  */
 import type { ChildScheduled, Closing } from "../../Event.js"
-import type { NewRun, News } from "../../Journal.js"
+import type { NewRun, Notification } from "../../Journal.js"
 import type { LinkState, RunState } from "./changes.js"
 import {
   answerTo,
@@ -20,16 +20,16 @@ import { decideStart } from "./startPolicy.js"
 import type { Consequence, Writing } from "./writing.js"
 
 /** Writes what follows, and tells of it in `news`. */
-export const writeConsequence = (to: Writing, consequence: Consequence, news: Array<News>): void =>
-  consequence._tag === "Asked"
+export const writeConsequence = (to: Writing, consequence: Consequence, news: Array<Notification>): void =>
+  consequence._tag === "Requested"
     ? asked(to, consequence.run, consequence.ask, news)
     : closed(to, consequence.run, consequence.closed, consequence.next, news)
 
-const asked = (to: Writing, run: RunState, ask: Ask, news: Array<News>): void => {
+const asked = (to: Writing, run: RunState, ask: Ask, news: Array<Notification>): void => {
   switch (ask._tag) {
     case "Child":
       return askFor(to, run, ask.scheduled, ask.run, news)
-    case "Leave": {
+    case "DetachChild": {
       const { at, target } = ask.cancelled
       for (const link of to.known.linksOf((link) => link.parent === run.id && link.command === target)) {
         to.unlink(link)
@@ -49,7 +49,13 @@ const asked = (to: Writing, run: RunState, ask: Ask, news: Array<News>): void =>
   }
 }
 
-const askFor = (to: Writing, parent: RunState, scheduled: ChildScheduled, run: NewRun, news: Array<News>): void => {
+const askFor = (
+  to: Writing,
+  parent: RunState,
+  scheduled: ChildScheduled,
+  run: NewRun,
+  news: Array<Notification>
+): void => {
   const { command, parentClose, workflow, workflowId } = scheduled
   const existing = to.known.latest.get(workflowId)
   const decision = existing === parent ? "Refuse" : decideStart(existing && recordOf(existing), scheduled)
@@ -67,12 +73,18 @@ const askFor = (to: Writing, parent: RunState, scheduled: ChildScheduled, run: N
 }
 
 /** The parent has ended before its child. */
-const endWith = (to: Writing, { child, parentClose }: LinkState, at: number, news: Array<News>): void => {
+const endWith = (to: Writing, { child, parentClose }: LinkState, at: number, news: Array<Notification>): void => {
   const message = parentEnded(parentClose, at)
   if (message !== undefined) to.tell(to.known.byId.get(child)!, message, news)
 }
 
-const closed = (to: Writing, run: RunState, closing: Closing, next: RunState | undefined, news: Array<News>): void => {
+const closed = (
+  to: Writing,
+  run: RunState,
+  closing: Closing,
+  next: RunState | undefined,
+  news: Array<Notification>
+): void => {
   for (const link of to.known.linksOf(({ child }) => child === run.id)) {
     if (next !== undefined) {
       link.child = next.id

@@ -13,7 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { isLive } from "../../../internal/liveClock.js"
-import type { Entry, JournalStore, NewRun, News, Receipt } from "../../Journal.js"
+import type { Entry, JournalStore, NewRun, Notification, Receipt } from "../../Journal.js"
 import { type JournalError, StaleOwner } from "../../WorkflowError.js"
 import { attemptOnce, isLocked, pauseAfter } from "./lockWait.js"
 import { closed } from "./openStore.js"
@@ -35,12 +35,12 @@ interface Waiting {
 const rank = { Start: 0, Post: 1, Report: 1, Heartbeat: 1, Append: 2, Block: 2 } as const
 
 /** Rows of one transaction are bounded, so that a burst does not hold the lock for long. */
-const largestGroup = 512
+const maxBatch = 512
 
 export const groupCommit = (
   store: JournalStore,
   onWritten: (entry: Entry, receipt: Receipt) => void,
-  onNews: (news: News) => void,
+  onNews: (news: Notification) => void,
   localWorkerFor: (workflow: string) => string | undefined,
   lockTimeout: number
 ): Effect.Effect<
@@ -49,7 +49,7 @@ export const groupCommit = (
     readonly unsafeCommit: (entry: Entry, done: Done) => void
     readonly commit: (
       entry: Entry
-    ) => Effect.Effect<Exclude<Receipt, { readonly _tag: "Stale" }>, JournalError | StaleOwner>
+    ) => Effect.Effect<Exclude<Receipt, { readonly _tag: "Fenced" }>, JournalError | StaleOwner>
   },
   never,
   Scope.Scope
@@ -126,8 +126,8 @@ export const groupCommit = (
     )
 
     const next = Effect.suspend(() => {
-      const group = queue.slice(0, largestGroup).sort((a, b) => rank[a.entry._tag] - rank[b.entry._tag])
-      queue = queue.slice(largestGroup)
+      const group = queue.slice(0, maxBatch).sort((a, b) => rank[a.entry._tag] - rank[b.entry._tag])
+      queue = queue.slice(maxBatch)
       if (queue.length === 0) arrived.unsafeClose()
       return Effect.uninterruptible(Effect.map(write(group), (waiting) => {
         if (waiting.length === 0) return
@@ -152,7 +152,7 @@ export const groupCommit = (
     )
     yield* arrived.await.pipe(
       Effect.zipRight(pause),
-      Effect.zipRight(gather),
+      Effect.zipRight(yieldToOthers),
       Effect.zipRight(next),
       Effect.forever,
       Effect.interruptible,
@@ -172,9 +172,9 @@ export const groupCommit = (
         Effect.flatMap(
           Effect.async<Receipt, JournalError>((done) => add({ entry, done, since: clock.unsafeCurrentTimeMillis() })),
           (receipt) =>
-            receipt._tag === "Stale" && (entry._tag === "Append" || entry._tag === "Block")
+            receipt._tag === "Fenced" && (entry._tag === "Append" || entry._tag === "Block")
               ? new StaleOwner({ runId: entry.runId })
-              : Effect.succeed(receipt as Exclude<Receipt, { readonly _tag: "Stale" }>)
+              : Effect.succeed(receipt as Exclude<Receipt, { readonly _tag: "Fenced" }>)
         )
     }
   })
@@ -183,7 +183,7 @@ export const groupCommit = (
  * Lets everything else that is ready run first, so that it can join the group. In real time that takes one turn of the
  * event loop, since what I/O has completed is delivered there; a virtual clock must not wait in real time.
  */
-const gather: Effect.Effect<void> = Effect.flatMap(Effect.clock, (clock) =>
+const yieldToOthers: Effect.Effect<void> = Effect.flatMap(Effect.clock, (clock) =>
   isLive(clock)
     ? Effect.async<void>((resume) => {
       setImmediate(() => resume(Effect.void))

@@ -1,7 +1,7 @@
 /**
  * What a transaction knows of the runs that it is about: what its store has found, kept in step with what it changes.
  */
-import type { Event, Posted, Unplaced } from "../../Event.js"
+import type { Event, ExternalEvent, Unsequenced } from "../../Event.js"
 import type { OwnedRun, RunRecord } from "../../Journal.js"
 import type { LinkState, RunState } from "./changes.js"
 
@@ -67,7 +67,7 @@ export class Known {
     return this.pending.get(`${run.id}/${command}`)
   }
 
-  isKnownSignal(run: RunState, event: Unplaced<Posted>): boolean {
+  isKnownSignal(run: RunState, event: Unsequenced<ExternalEvent>): boolean {
     return event._tag === "SignalReceived" && event.id !== undefined && this.signals.has(`${run.id}/${event.id}`)
   }
 

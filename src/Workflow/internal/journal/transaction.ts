@@ -10,8 +10,8 @@
  *                        └──────────────── until nothing follows ──────────────┘
  * ```
  */
-import type { Posted, Unplaced } from "../../Event.js"
-import type { Entry, News, Written } from "../../Journal.js"
+import type { ExternalEvent, Unsequenced } from "../../Event.js"
+import type { Entry, Notification, Written } from "../../Journal.js"
 import type { Changes, CommandKey } from "./changes.js"
 import { carriedEnds, messageOf, seenUpTo } from "./consequences.js"
 import { writeEntry } from "./entries.js"
@@ -62,7 +62,7 @@ export class Transaction {
   *run(): Generator<Wanted, Written, void> {
     yield* this.readForEntries()
     const receipts = this.entries.map((entry) => writeEntry(this.writing, entry))
-    const news: Array<News> = []
+    const news: Array<Notification> = []
     for (;;) {
       const following = this.writing.takeConsequences()
       if (following.length === 0) return { receipts, consequences: news }
@@ -74,7 +74,7 @@ export class Transaction {
   private *readForEntries(): Generator<Wanted, void, void> {
     const runIds: Array<string> = []
     const workflowIds: Array<string> = []
-    const sent: Array<readonly [workflowId: string, event: Unplaced<Posted>]> = []
+    const sent: Array<readonly [workflowId: string, event: Unsequenced<ExternalEvent>]> = []
     const attempts: Array<readonly [runId: string, command: number]> = []
     let begins = false
     for (const entry of this.entries) {
@@ -129,7 +129,7 @@ export class Transaction {
 
   private *readForConsequences(consequences: ReadonlyArray<Consequence>): Generator<Wanted, void, void> {
     const workflowIds: Array<string> = []
-    const sent: Array<readonly [workflowId: string, event: Unplaced<Posted>]> = []
+    const sent: Array<readonly [workflowId: string, event: Unsequenced<ExternalEvent>]> = []
     const linked: Array<number> = []
     for (const consequence of consequences) {
       if (consequence._tag === "Closed") {
@@ -137,7 +137,7 @@ export class Transaction {
         continue
       }
       const { ask } = consequence
-      if (ask._tag === "Leave") linked.push(consequence.run.id)
+      if (ask._tag === "DetachChild") linked.push(consequence.run.id)
       if (ask._tag === "Child") workflowIds.push(ask.scheduled.workflowId)
       if (ask._tag === "Send") {
         workflowIds.push(ask.sent.workflowId)
@@ -161,7 +161,7 @@ export class Transaction {
   }
 
   private signalsIn(
-    sent: ReadonlyArray<readonly [workflowId: string, event: Unplaced<Posted>]>
+    sent: ReadonlyArray<readonly [workflowId: string, event: Unsequenced<ExternalEvent>]>
   ): ReadonlyArray<readonly [run: number, id: string]> {
     return sent.flatMap(([workflowId, event]) => {
       const run = this.known.latest.get(workflowId)

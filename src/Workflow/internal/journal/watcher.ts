@@ -13,7 +13,7 @@ import * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import { type Closing, type Event, isClosing } from "../../Event.js"
-import type { Dropped, Entry, JournalStore, LocalWorker, News, Receipt } from "../../Journal.js"
+import type { Dropped, Entry, JournalStore, LocalWorker, Notification, Receipt } from "../../Journal.js"
 import type { JournalError } from "../../WorkflowError.js"
 import { withoutEnd } from "./lockWait.js"
 import { closed as journalClosed } from "./openStore.js"
@@ -21,7 +21,7 @@ import { SharedClock } from "./sharedClock.js"
 
 export interface Watcher {
   readonly onWritten: (entry: Entry, receipt: Receipt) => void
-  readonly onNews: (news: News) => void
+  readonly onNews: (news: Notification) => void
   readonly localWorkerFor: (workflow: string) => string | undefined
   readonly awaitClosed: (runId: string) => Effect.Effect<Closing, JournalError>
   readonly attach: (worker: LocalWorker) => Effect.Effect<void, never, Scope.Scope>
@@ -68,10 +68,10 @@ export const watcher = (
         })
       )
 
-    const onNews = (news: News): void => {
+    const onNews = (news: Notification): void => {
       for (const worker of workers) {
         if (worker.worker !== news.owner) continue
-        if (news._tag === "Begun") worker.onBegun(news.run, news.events)
+        if (news._tag === "RunCreated") worker.onBegun(news.run, news.events)
         else worker.onPosted(news.runId, news.event)
       }
       if (news._tag !== "Posted") return

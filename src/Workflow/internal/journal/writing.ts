@@ -1,15 +1,15 @@
 /**
  * Writing to runs: events that are appended, runs that begin, and what that leads to in others.
  */
-import { type Closing, type Event, type Posted, statusOf, type Unplaced } from "../../Event.js"
-import type { NewRun, News } from "../../Journal.js"
+import { type Closing, type Event, type ExternalEvent, statusOf, type Unsequenced } from "../../Event.js"
+import type { NewRun, Notification } from "../../Journal.js"
 import { Changes, type LinkState, type RunState } from "./changes.js"
 import type { Ask } from "./consequences.js"
 import { Known, ownedRun } from "./known.js"
-import { deadlineOf, earliest, nowhere, place } from "./place.js"
+import { assignSequence, deadlineOf, earliest, nowhere } from "./sequence.js"
 
 export type Consequence =
-  | { readonly _tag: "Asked"; readonly run: RunState; readonly ask: Ask }
+  | { readonly _tag: "Requested"; readonly run: RunState; readonly ask: Ask }
   | { readonly _tag: "Closed"; readonly run: RunState; readonly closed: Closing; readonly next: RunState | undefined }
 
 export class Writing {
@@ -17,8 +17,8 @@ export class Writing {
   readonly changes = new Changes()
   private consequences: Array<Consequence> = []
 
-  append(run: RunState, events: ReadonlyArray<Unplaced<Event>>): ReadonlyArray<Event> {
-    const placed = place(events, run.position)
+  append(run: RunState, events: ReadonlyArray<Unsequenced<Event>>): ReadonlyArray<Event> {
+    const placed = assignSequence(events, run.position)
     run.position = placed
     this.changes.move(run)
     for (const event of placed.events) {
@@ -43,8 +43,8 @@ export class Writing {
     run: NewRun,
     workflowId: string,
     workflow: string,
-    events: ReadonlyArray<Unplaced<Event>>,
-    news: Array<News>
+    events: ReadonlyArray<Unsequenced<Event>>,
+    news: Array<Notification>
   ): RunState {
     const [started] = events
     if (started?._tag !== "RunStarted") throw new Error(`run ${run.runId} does not begin with RunStarted`)
@@ -57,7 +57,7 @@ export class Writing {
       cancelBy: undefined,
       owner: run.worker,
       epoch: run.worker === undefined ? 0 : 1,
-      deaths: 0,
+      ownerCrashes: 0,
       status: "Running",
       blocked: undefined,
       position: nowhere,
@@ -66,18 +66,18 @@ export class Writing {
     })
     this.changes.begin(state)
     const placed = this.append(state, events)
-    news.push({ _tag: "Begun", owner: run.worker, run: ownedRun(state), events: placed })
+    news.push({ _tag: "RunCreated", owner: run.worker, run: ownedRun(state), events: placed })
     return state
   }
 
-  post(run: RunState, event: Unplaced<Posted>, news: Array<News>): void {
+  post(run: RunState, event: Unsequenced<ExternalEvent>, news: Array<Notification>): void {
     const [posted] = this.append(run, [event])
-    news.push({ _tag: "Posted", owner: run.owner, runId: run.runId, event: posted as Posted })
+    news.push({ _tag: "Posted", owner: run.owner, runId: run.runId, event: posted as ExternalEvent })
     if (run.closed !== undefined) this.follows({ _tag: "Closed", run, closed: run.closed, next: undefined })
   }
 
   /** The same where the run may have closed meanwhile. */
-  tell(run: RunState, event: Unplaced<Posted>, news: Array<News>): void {
+  tell(run: RunState, event: Unsequenced<ExternalEvent>, news: Array<Notification>): void {
     if (run.closedSeq === undefined) this.post(run, event, news)
   }
 

@@ -14,7 +14,7 @@ import type {
 } from "../../Journal.js"
 import { JournalError } from "../../WorkflowError.js"
 import { ownedRun, recordOf } from "../journal/known.js"
-import { restMillis, suspectAfter } from "../journal/suspects.js"
+import { backoffMillis, quarantineAfter } from "../journal/quarantine.js"
 import { activitiesOf, type Activity, copyOf, Rows, type Stored, timersOf } from "./rows.js"
 
 export const memoryStore = (): JournalStore => {
@@ -82,19 +82,21 @@ export const memoryStore = (): JournalStore => {
         const claimable = open.filter(({ run }) => workflows.includes(run.workflow))
         const fromDead = claimable.filter(({ run: { owner } }) => owner !== undefined && isOver(owner, now))
         const suspected = fromDead
-          .filter(({ restsUntil, run: { deaths } }) => deaths >= suspectAfter && restsUntil <= now)
-          .sort((a, b) => a.run.deaths - b.run.deaths)
+          .filter(({ claimNotBefore, run: { ownerCrashes } }) =>
+            ownerCrashes >= quarantineAfter && claimNotBefore <= now
+          )
+          .sort((a, b) => a.run.ownerCrashes - b.run.ownerCrashes)
         const claimed = [
           ...claimable.filter(({ run: { owner } }) => owner === undefined),
-          ...fromDead.filter(({ run: { deaths } }) => deaths < suspectAfter),
+          ...fromDead.filter(({ run: { ownerCrashes } }) => ownerCrashes < quarantineAfter),
           ...suspected.slice(0, suspects)
         ]
         for (const stored of claimed) {
           const { run } = stored
           const busy = run.position.dueSeq > 0 || stored.activities.size > 0
-          const deaths = run.owner !== undefined && busy ? run.deaths + 1 : run.deaths
-          if (deaths > run.deaths) stored.restsUntil = now + restMillis(deaths)
-          stored.run = { ...run, owner: worker, epoch: run.epoch + 1, deaths }
+          const ownerCrashes = run.owner !== undefined && busy ? run.ownerCrashes + 1 : run.ownerCrashes
+          if (ownerCrashes > run.ownerCrashes) stored.claimNotBefore = now + backoffMillis(ownerCrashes)
+          stored.run = { ...run, owner: worker, epoch: run.epoch + 1, ownerCrashes }
         }
         return {
           moreSuspects: suspected.length > suspects,

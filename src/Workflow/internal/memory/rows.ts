@@ -18,7 +18,7 @@ export interface Stored {
   readonly timers: Map<number, PendingTimer>
   /** The ids of its signals. */
   readonly signals: Set<string>
-  restsUntil: number
+  claimNotBefore: number
 }
 
 export class Rows {
@@ -121,7 +121,7 @@ export class Rows {
       activities: new Map(),
       timers: new Map(),
       signals: new Set(),
-      restsUntil: 0
+      claimNotBefore: 0
     }
     this.byId.set(run.id, stored)
     this.byRunId.set(run.runId, stored)

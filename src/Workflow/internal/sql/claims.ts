@@ -7,7 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { AttemptId, JournalStore, PendingActivity } from "../../Journal.js"
 import { JournalError } from "../../WorkflowError.js"
-import { restMillis, suspectAfter } from "../journal/suspects.js"
+import { backoffMillis, quarantineAfter } from "../journal/quarantine.js"
 import { eventOf, type EventRow } from "./eventRow.js"
 import { runColumns, type RunRow } from "./runRow.js"
 import { execute, overValues, type Row } from "./statement.js"
@@ -28,12 +28,13 @@ export const claimRuns = Effect.fnUntraced(function*(
   const suspected = yield* Effect.forEach(
     workflows,
     (workflow) =>
-      execute<{ readonly id: number; readonly deaths: number }>(connection, selectSuspects, [workflow, now, now])
+      execute<{ readonly id: number; readonly owner_crashes: number }>(connection, selectSuspects, [workflow, now, now])
   )
-  const tried = suspected.flat().sort((a, b) => a.deaths - b.deaths || a.id - b.id)
+  const tried = suspected.flat().sort((a, b) => a.owner_crashes - b.owner_crashes || a.id - b.id)
   const claimedSuspects = yield* Effect.forEach(
     tried.slice(0, suspects),
-    ({ deaths, id }) => execute<RunRow>(connection, claimSuspect, [worker, now + restMillis(deaths + 1), id])
+    ({ owner_crashes, id }) =>
+      execute<RunRow>(connection, claimSuspect, [worker, now + backoffMillis(owner_crashes + 1), id])
   )
   const runs = [...claimed.flat(2), ...claimedSuspects.flat()]
   const fresh = new Set(runs.map((row) => row.run_id))
@@ -226,12 +227,12 @@ const ofDead =
 // Statements of their own, so that each finds its runs by the index of open runs by owner.
 const claimFree = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1
   WHERE closed_seq IS NULL AND workflow = ? AND owner IS NULL RETURNING ${runColumns}`
-const claimFromDead = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, deaths = deaths + ${busy}
-  WHERE ${ofDead} AND deaths < ${suspectAfter} RETURNING ${runColumns}`
-const selectSuspects = `SELECT id, deaths FROM holdfast_runs
-  WHERE ${ofDead} AND deaths >= ${suspectAfter} AND rests_until <= ?`
-const claimSuspect = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, deaths = deaths + ${busy},
-  rests_until = CASE WHEN ${busy} THEN ? ELSE rests_until END WHERE id = ? RETURNING ${runColumns}`
+const claimFromDead = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, owner_crashes = owner_crashes + ${busy}
+  WHERE ${ofDead} AND owner_crashes < ${quarantineAfter} RETURNING ${runColumns}`
+const selectSuspects = `SELECT id, owner_crashes FROM holdfast_runs
+  WHERE ${ofDead} AND owner_crashes >= ${quarantineAfter} AND claim_not_before <= ?`
+const claimSuspect = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, owner_crashes = owner_crashes + ${busy},
+  claim_not_before = CASE WHEN ${busy} THEN ? ELSE claim_not_before END WHERE id = ? RETURNING ${runColumns}`
 
 /** A worker that was stopped for long may still begin a run as it wakes up, and its lease must be known to be over then. */
 const forgottenAfter = 30 * 86_400_000

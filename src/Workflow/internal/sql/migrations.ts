@@ -27,8 +27,8 @@ const createTables = Effect.gen(function*() {
       due_seq INTEGER NOT NULL,
       owner TEXT,
       epoch INTEGER NOT NULL,
-      deaths INTEGER NOT NULL,
-      rests_until INTEGER NOT NULL DEFAULT 0,
+      owner_crashes INTEGER NOT NULL,
+      claim_not_before INTEGER NOT NULL DEFAULT 0,
       status TEXT NOT NULL,
       closed_seq INTEGER,
       blocked TEXT

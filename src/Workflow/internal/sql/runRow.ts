@@ -20,7 +20,7 @@ export interface RunRow {
   readonly due_seq: number
   readonly owner: string | null
   readonly epoch: number
-  readonly deaths: number
+  readonly owner_crashes: number
   readonly status: Status
   readonly closed_seq: number | null
   readonly blocked: string | null
@@ -41,7 +41,7 @@ const columnNames = [
   "due_seq",
   "owner",
   "epoch",
-  "deaths",
+  "owner_crashes",
   "status",
   "closed_seq",
   "blocked"

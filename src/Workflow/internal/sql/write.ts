@@ -67,7 +67,7 @@ const stateOf = (row: RunRow): RunState => ({
   cancelBy: row.cancel_by ?? undefined,
   owner: row.owner ?? undefined,
   epoch: row.epoch,
-  deaths: row.deaths,
+  ownerCrashes: row.owner_crashes,
   status: row.status,
   blocked: row.blocked ?? undefined,
   position: { lastSeq: row.last_seq, dueSeq: row.due_seq },
@@ -137,7 +137,9 @@ const write = Effect.fnUntraced(function*(connection: Connection, changes: Chang
   yield* deleteSignalsOf(connection, closed)
   yield* moveRuns(
     connection,
-    [...changes.moved].map(({ deaths, id, position }) => [id, position.lastSeq, position.dueSeq, deaths])
+    [...changes.moved].map((
+      { ownerCrashes, id, position }
+    ) => [id, position.lastSeq, position.dueSeq, ownerCrashes])
   )
   yield* restateRuns(
     connection,
@@ -206,7 +208,7 @@ const insertedRow = (run: RunState): Row => [
   run.position.dueSeq,
   run.owner ?? null,
   run.epoch,
-  run.deaths,
+  run.ownerCrashes,
   run.status,
   run.closedSeq ?? null
 ]
@@ -215,7 +217,7 @@ const insertRuns = overRows(
   14,
   (rows) =>
     `INSERT INTO holdfast_runs (id, run_id, workflow_id, workflow, started_at, deadline, cancel_by, last_seq, due_seq, owner, epoch,
-       deaths, status, closed_seq) VALUES ${rows}`
+       owner_crashes, status, closed_seq) VALUES ${rows}`
 )
 const insertEvents = overRows(
   5,
@@ -247,8 +249,8 @@ const deleteLinks = overValues((ids) => `DELETE FROM holdfast_children WHERE id 
 const moveRuns = overRows(
   4,
   (rows) =>
-    `WITH moved (id, last_seq, due_seq, deaths) AS (VALUES ${rows})
-     UPDATE holdfast_runs SET last_seq = moved.last_seq, due_seq = moved.due_seq, deaths = moved.deaths
+    `WITH moved (id, last_seq, due_seq, owner_crashes) AS (VALUES ${rows})
+     UPDATE holdfast_runs SET last_seq = moved.last_seq, due_seq = moved.due_seq, owner_crashes = moved.owner_crashes
      FROM moved WHERE holdfast_runs.id = moved.id`
 )
 

@@ -2,21 +2,21 @@
  * A command on its way between the code of a workflow and its run.
  */
 import * as DateTime from "effect/DateTime"
-import type { Arrival, Command, Unplaced } from "../../Event.js"
+import type { Arrival, Command, Unsequenced } from "../../Event.js"
 
 /** A command before the run gives it its number. */
-export type Draft = Command extends infer C ? C extends Command ? Omit<Unplaced<C>, "command"> : never : never
+export type Draft = Command extends infer C ? C extends Command ? Omit<Unsequenced<C>, "command"> : never : never
 
 /** What answers a command. */
-export type Answer = Extract<Arrival, { readonly target: number }>
+export type Resolution = Extract<Arrival, { readonly target: number }>
 
 /** What a turn is checked against. `payload` compares digests too, `name` only what was asked for. */
 export type Strictness = "payload" | "name"
 
 /** Whether code that is replayed has asked for what the history holds. */
 export const isSame = (
-  recorded: Unplaced<Command>,
-  issued: Unplaced<Command>,
+  recorded: Unsequenced<Command>,
+  issued: Unsequenced<Command>,
   strictness: Strictness
 ): boolean => {
   const sameData = (a: { readonly digest: string }, b: { readonly digest: string }) =>
@@ -55,7 +55,7 @@ export const isSame = (
 }
 
 /** A command in words. */
-export const describe = (command: Unplaced<Command>): string => {
+export const describe = (command: Unsequenced<Command>): string => {
   const number = `command ${command.command}`
   switch (command._tag) {
     case "ActivityScheduled":

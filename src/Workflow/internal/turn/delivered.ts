@@ -3,9 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import { RunEnded, RunNotFound } from "../../WorkflowError.js"
-import type { Answer } from "./command.js"
+import type { Resolution } from "./command.js"
 
-export const delivered = (workflowId: string, answer: Answer): Effect.Effect<void, RunNotFound | RunEnded> => {
+export const delivered = (workflowId: string, answer: Resolution): Effect.Effect<void, RunNotFound | RunEnded> => {
   if (answer._tag !== "SendAnswered") return Effect.dieMessage(`what was sent was answered by ${answer._tag}`)
   switch (answer.outcome) {
     case "Delivered":

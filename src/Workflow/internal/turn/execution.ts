@@ -34,16 +34,16 @@ import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import * as Supervisor from "effect/Supervisor"
 import { PCGRandom } from "effect/Utils"
-import type { Arrival, CancelRequested, Command, Message, RunClosed, RunStarted, Unplaced } from "../../Event.js"
+import type { Arrival, CancelRequested, Command, Message, RunClosed, RunStarted, Unsequenced } from "../../Event.js"
 import { type Cancellation, type Issued, Run, type RunIdentity, type RunInfo, type RunService } from "../../Run.js"
 import { NondeterminismError } from "../../WorkflowError.js"
-import { type Answer, describe, type Draft, isSame, type Strictness } from "./command.js"
+import { CancellationState } from "./cancellationState.js"
+import { describe, type Draft, isSame, type Resolution, type Strictness } from "./command.js"
 import { Conditions } from "./conditions.js"
 import { digest } from "./digest.js"
 import * as guards from "./guards.js"
 import { Mailbox } from "./mailbox.js"
 import { RunScheduler } from "./runScheduler.js"
-import { WishToEnd } from "./wishToEnd.js"
 
 /** How a run ended, before it is a command. */
 export type Outcome = Pick<RunClosed, "outcome" | "message" | "payload">
@@ -66,35 +66,35 @@ export interface ExecutionOptions {
 }
 
 /** Something that the workflow printed or logged, to be shown once its turn is committed. */
-export type Print = () => void
+export type BufferedOutput = () => void
 
 export class Execution implements RunService, guards.Host {
   /** Its first event, once it has begun. */
-  started: Unplaced<RunStarted> | undefined
+  started: Unsequenced<RunStarted> | undefined
   /** The logical time, in milliseconds since the epoch. */
   now: number
   /** How many turns it has taken. */
   turns = 0
   /** The command that closed it. */
-  closed: Unplaced<RunClosed> | undefined
+  closed: Unsequenced<RunClosed> | undefined
   /** What its code ended with, also where the history holds something else. */
-  ended: Unplaced<RunClosed> | undefined
+  ended: Unsequenced<RunClosed> | undefined
   fault: NondeterminismError | undefined
 
   private readonly scheduler: RunScheduler
   private readonly seeded: PCGRandom
-  private readonly waits = new Map<number, (answer: Answer) => void>()
+  private readonly waits = new Map<number, (answer: Resolution) => void>()
   readonly mailbox = new Mailbox()
   readonly conditions = new Conditions()
-  readonly wishToEnd = new WishToEnd(() => this.main?.unsafeInterruptAsFork(this.main.id()))
+  readonly cancellationState = new CancellationState(() => this.main?.unsafeInterruptAsFork(this.main.id()))
   private main: Fiber.RuntimeFiber<Outcome> | undefined
   private readonly patches = new Map<string, boolean>()
   /** Fibers that wait for ever. */
-  private nevers = 0
+  private parkedForever = 0
   private commands = 0
-  private issued: Array<Unplaced<Command>> = []
-  private prints: Array<Print> = []
-  private recorded: ReadonlyArray<Unplaced<Command>> | undefined
+  private issued: Array<Unsequenced<Command>> = []
+  private output: Array<BufferedOutput> = []
+  private recorded: ReadonlyArray<Unsequenced<Command>> | undefined
   /** Where each fiber last asked for something; only while it replays. */
   private origins: WeakMap<object, Error> | undefined
 
@@ -120,9 +120,9 @@ export class Execution implements RunService, guards.Host {
    */
   turn(
     at: number,
-    arrivals: ReadonlyArray<Arrival | Unplaced<Arrival>>,
-    recorded?: ReadonlyArray<Unplaced<Command>>
-  ): ReadonlyArray<Unplaced<Command>> {
+    arrivals: ReadonlyArray<Arrival | Unsequenced<Arrival>>,
+    recorded?: ReadonlyArray<Unsequenced<Command>>
+  ): ReadonlyArray<Unsequenced<Command>> {
     const { watch } = this.options
     return watch === undefined
       ? this.drain(at, arrivals, recorded)
@@ -131,13 +131,13 @@ export class Execution implements RunService, guards.Host {
 
   private drain(
     at: number,
-    arrivals: ReadonlyArray<Arrival | Unplaced<Arrival>>,
-    recorded: ReadonlyArray<Unplaced<Command>> | undefined
-  ): ReadonlyArray<Unplaced<Command>> {
+    arrivals: ReadonlyArray<Arrival | Unsequenced<Arrival>>,
+    recorded: ReadonlyArray<Unsequenced<Command>> | undefined
+  ): ReadonlyArray<Unsequenced<Command>> {
     this.turns++
     this.now = Math.max(this.now, at)
     this.issued = []
-    this.prints = []
+    this.output = []
     this.recorded = recorded
     if (recorded === undefined) this.origins = undefined
     let delivered = 0
@@ -171,9 +171,9 @@ export class Execution implements RunService, guards.Host {
   }
 
   /** What the last turn printed. */
-  takePrints(): ReadonlyArray<Print> {
-    const prints = this.prints
-    this.prints = []
+  takeOutput(): ReadonlyArray<BufferedOutput> {
+    const prints = this.output
+    this.output = []
     return prints
   }
 
@@ -183,7 +183,7 @@ export class Execution implements RunService, guards.Host {
     this.waits.clear()
     this.mailbox.clear()
     this.conditions.clear()
-    this.wishToEnd.clear()
+    this.cancellationState.clear()
   }
 
   // --- what the code of the workflow sees
@@ -196,20 +196,20 @@ export class Execution implements RunService, guards.Host {
     }
   }
 
-  ask(draft: Draft, abandon: (command: number) => Draft | undefined, origin?: Error): Effect.Effect<Answer> {
-    return Effect.async<Answer>((resume) => {
-      const { command, leave } = this.begin(draft, (answer) => resume(Effect.succeed(answer)), origin)
+  issue(draft: Draft, abandon: (command: number) => Draft | undefined, origin?: Error): Effect.Effect<Resolution> {
+    return Effect.async<Resolution>((resume) => {
+      const { command, abandon: leave } = this.begin(draft, (answer) => resume(Effect.succeed(answer)), origin)
       return Effect.sync(() => leave(abandon(command)))
     })
   }
 
-  begin(draft: Draft, answered: (answer: Answer) => void, origin?: Error): Issued {
-    const command = this.issue(draft, origin)
+  begin(draft: Draft, answered: (answer: Resolution) => void, origin?: Error): Issued {
+    const command = this.emit(draft, origin)
     this.waits.set(command, answered)
     return {
       command,
-      leave: (abandoned) => {
-        if (this.waits.delete(command) && abandoned !== undefined) this.issue(abandoned)
+      abandon: (abandoned) => {
+        if (this.waits.delete(command) && abandoned !== undefined) this.emit(abandoned)
       }
     }
   }
@@ -223,7 +223,7 @@ export class Execution implements RunService, guards.Host {
       : null
     const refusal = this.refusal(`side effect ${label}`, payload)
     if (refusal !== undefined) throw new Error(`the value of side effect ${label} is refused: ${refusal}`)
-    this.issue({ _tag: "SideEffectRecorded", label, payload }, origin)
+    this.emit({ _tag: "SideEffectRecorded", label, payload }, origin)
     return payload
   }
 
@@ -232,12 +232,12 @@ export class Execution implements RunService, guards.Host {
     const label = `refused: ${what}`
     if (this.recorded === undefined) {
       const refusal = this.options.refuse?.(payload)
-      if (refusal !== undefined) this.issue({ _tag: "SideEffectRecorded", label, payload: JSON.stringify(refusal) })
+      if (refusal !== undefined) this.emit({ _tag: "SideEffectRecorded", label, payload: JSON.stringify(refusal) })
       return refusal
     }
     const expected = this.recorded[this.issued.length]
     if (expected?._tag !== "SideEffectRecorded" || expected.label !== label) return undefined
-    this.issue({ _tag: "SideEffectRecorded", label, payload: expected.payload })
+    this.emit({ _tag: "SideEffectRecorded", label, payload: expected.payload })
     return JSON.parse(expected.payload ?? "null") as string
   }
 
@@ -249,7 +249,7 @@ export class Execution implements RunService, guards.Host {
     const expected = this.recorded?.[this.issued.length]
     const isNew = this.recorded === undefined || (expected?._tag === "SideEffectRecorded" && expected.label === label)
     this.patches.set(id, isNew)
-    if (isNew) this.issue({ _tag: "SideEffectRecorded", label, payload: null })
+    if (isNew) this.emit({ _tag: "SideEffectRecorded", label, payload: null })
     return isNew
   }
 
@@ -266,43 +266,43 @@ export class Execution implements RunService, guards.Host {
   }
 
   waitForEver = (): () => void => {
-    this.nevers++
+    this.parkedForever++
     return () => {
-      this.nevers--
+      this.parkedForever--
     }
   }
 
   print = (method: guards.ConsoleMethod, args: ReadonlyArray<unknown>): void => {
-    if (this.recorded === undefined) this.prints.push(() => globalThis.console[method](...args))
+    if (this.recorded === undefined) this.output.push(() => globalThis.console[method](...args))
   }
 
   // --- inside a drain
 
-  private deliver(arrival: Arrival | Unplaced<Arrival>): void {
+  private deliver(arrival: Arrival | Unsequenced<Arrival>): void {
     switch (arrival._tag) {
       case "RunStarted":
         return this.start(arrival)
       case "SignalReceived":
         return this.mailbox.deliver(arrival)
       case "CancelRequested":
-        return this.wishToEnd.deliver(wishIn(arrival))
+        return this.cancellationState.deliver(cancellationIn(arrival))
     }
     const wait = this.waits.get(arrival.target)
     // Nobody waits any more: the command was abandoned in a turn before.
     if (wait === undefined) return
     this.waits.delete(arrival.target)
-    wait(arrival as Answer)
+    wait(arrival as Resolution)
   }
 
   /** Takes what arrived after the end, for the run that goes on. */
-  private keep(arrival: Arrival | Unplaced<Arrival>): void {
+  private keep(arrival: Arrival | Unsequenced<Arrival>): void {
     if (arrival._tag === "SignalReceived") this.mailbox.keep(arrival)
-    if (arrival._tag === "CancelRequested") this.wishToEnd.keep(wishIn(arrival))
+    if (arrival._tag === "CancelRequested") this.cancellationState.keep(cancellationIn(arrival))
   }
 
   /** What was sent to it and not taken, for the run that goes on. */
-  get unread(): ReadonlyArray<Unplaced<Message>> {
-    const { cancellation } = this.wishToEnd
+  get unread(): ReadonlyArray<Unsequenced<Message>> {
+    const { cancellation } = this.cancellationState
     return [
       ...this.mailbox.unread,
       ...(cancellation === undefined ? [] : [{ _tag: "CancelRequested" as const, ...cancellation }])
@@ -311,10 +311,10 @@ export class Execution implements RunService, guards.Host {
 
   /** Whether anything durable can still move it; what waits for ever waits to be interrupted. */
   private isWaiting(): boolean {
-    return this.waits.size > 0 || this.nevers > 0 || this.wishToEnd.isAwaited || this.mailbox.isAwaited
+    return this.waits.size > 0 || this.parkedForever > 0 || this.cancellationState.isAwaited || this.mailbox.isAwaited
   }
 
-  private start(started: Unplaced<RunStarted>): void {
+  private start(started: Unsequenced<RunStarted>): void {
     const { runtime } = this.options
     this.started = started
     const fiber = Runtime.runFork(
@@ -346,7 +346,7 @@ export class Execution implements RunService, guards.Host {
     const loggers = FiberRefs.getOrDefault(refs, FiberRef.currentLoggers)
     const buffered = Logger.make<unknown, void>((entry) => {
       if (this.recorded === undefined) {
-        this.prints.push(() => {
+        this.output.push(() => {
           for (const logger of loggers) logger.log(entry)
         })
       }
@@ -375,8 +375,8 @@ export class Execution implements RunService, guards.Host {
         payload: null
       })
     })
-    if (outcome.outcome === "Interrupted" && this.wishToEnd.cancellation !== undefined) {
-      outcome = { outcome: "Cancelled", message: this.wishToEnd.cancellation.reason, payload: null }
+    if (outcome.outcome === "Interrupted" && this.cancellationState.cancellation !== undefined) {
+      outcome = { outcome: "Cancelled", message: this.cancellationState.cancellation.reason, payload: null }
     }
     const refusal = this.refusal("the end of the run", outcome.payload)
     if (refusal !== undefined) {
@@ -385,12 +385,12 @@ export class Execution implements RunService, guards.Host {
       } of workflow ${this.options.info.workflow} is refused: ${refusal}`
       outcome = { outcome: "Defect", message, payload: null }
     }
-    this.issue({ _tag: "RunClosed", at: this.now, ...outcome, digest: digest(outcome.payload) })
+    this.emit({ _tag: "RunClosed", at: this.now, ...outcome, digest: digest(outcome.payload) })
     this.scheduler.halt()
   }
 
-  private issue(draft: Draft, origin?: Error): number {
-    const command = { ...draft, command: ++this.commands } as Unplaced<Command>
+  private emit(draft: Draft, origin?: Error): number {
+    const command = { ...draft, command: ++this.commands } as Unsequenced<Command>
     if (command._tag === "RunClosed") this.ended = command
     const expected = this.recorded?.[this.issued.length]
     if (
@@ -485,7 +485,7 @@ class RunClock implements Clock.Clock {
     if (millis <= 0) return Effect.yieldNow()
     if (millis === Infinity) return Effect.never
     return Effect.suspend(() =>
-      Effect.asVoid(this.execution.ask(
+      Effect.asVoid(this.execution.issue(
         { _tag: "TimerStarted", fireAt: this.execution.now + Math.ceil(millis) },
         (target) => ({ _tag: "TimerCancelled", target })
       ))
@@ -493,7 +493,7 @@ class RunClock implements Clock.Clock {
   }
 }
 
-const wishIn = ({ at, by, reason }: Unplaced<CancelRequested>): Cancellation => ({
+const cancellationIn = ({ at, by, reason }: Unsequenced<CancelRequested>): Cancellation => ({
   at,
   reason,
   ...(by === undefined ? {} : { by })

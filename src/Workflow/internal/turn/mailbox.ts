@@ -3,14 +3,14 @@
  * goes to one receiver, to the one that has waited longest; a receiver that is interrupted takes none.
  */
 import * as Effect from "effect/Effect"
-import type { SignalReceived, Unplaced } from "../../Event.js"
+import type { SignalReceived, Unsequenced } from "../../Event.js"
 
 type Receiver = (payload: string | null) => void
 
 export class Mailbox {
   /** In the order of their arrival, and by name. */
-  private readonly waiting = new Set<Unplaced<SignalReceived>>()
-  private readonly waitingBy = new Map<string, Set<Unplaced<SignalReceived>>>()
+  private readonly waiting = new Set<Unsequenced<SignalReceived>>()
+  private readonly waitingBy = new Map<string, Set<Unsequenced<SignalReceived>>>()
   /** By the name of the signal, first come first. */
   private readonly receivers = new Map<string, Set<Receiver>>()
 
@@ -25,7 +25,7 @@ export class Mailbox {
   }
 
   /** A signal has arrived. */
-  deliver(received: Unplaced<SignalReceived>): void {
+  deliver(received: Unsequenced<SignalReceived>): void {
     const receivers = this.receivers.get(received.signal)
     const [receiver] = receivers ?? []
     if (receiver === undefined) {
@@ -37,7 +37,7 @@ export class Mailbox {
   }
 
   /** A signal has arrived that nobody is to have now. */
-  keep(received: Unplaced<SignalReceived>): void {
+  keep(received: Unsequenced<SignalReceived>): void {
     const ofName = this.waitingBy.get(received.signal) ?? new Set()
     this.waitingBy.set(received.signal, ofName.add(received))
     this.waiting.add(received)
@@ -67,7 +67,7 @@ export class Mailbox {
   }
 
   /** What nobody has taken, as it was sent. */
-  get unread(): ReadonlyArray<Unplaced<SignalReceived>> {
+  get unread(): ReadonlyArray<Unsequenced<SignalReceived>> {
     return [...this.waiting].map(({ at, id, payload, signal }) => ({
       _tag: "SignalReceived" as const,
       signal,

@@ -1,7 +1,15 @@
 /**
  * A history, run again turn by turn, with the recorded boundaries and times.
  */
-import { type Arrival, type Command, type Event, isArrival, isClosing, isCommand, type Unplaced } from "../../Event.js"
+import {
+  type Arrival,
+  type Command,
+  type Event,
+  isArrival,
+  isClosing,
+  isCommand,
+  type Unsequenced
+} from "../../Event.js"
 import type { Execution } from "./execution.js"
 
 /**
@@ -19,8 +27,8 @@ export const replay = (execution: Execution, history: ReadonlyArray<Event>): Rea
     if (isArrival(event)) waiting.push(event)
     if (event._tag !== "TurnTaken") continue
     const arrivals: Array<Arrival> = []
-    while (first < waiting.length && waiting[first]!.seq <= event.upTo) arrivals.push(waiting[first++]!)
-    const firstCarried = event.seq - event.carried
+    while (first < waiting.length && waiting[first]!.seq <= event.consumedUpTo) arrivals.push(waiting[first++]!)
+    const firstCarried = event.seq - event.inlineArrivals
     let end = waiting.length
     while (end > first && waiting[end - 1]!.seq >= firstCarried) end--
     for (let j = end; j < waiting.length; j++) arrivals.push(waiting[j]!)
@@ -38,7 +46,7 @@ export interface Examined {
   /** What no recorded turn consumed. */
   readonly arrivals: ReadonlyArray<Arrival>
   /** What the turn that consumes them would issue. */
-  readonly newCommands: ReadonlyArray<Unplaced<Command>>
+  readonly newCommands: ReadonlyArray<Unsequenced<Command>>
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Where appended events go in their run: their numbers, and what is left for a turn to consume.
  */
-import { type Closing, type Event, isArrival, isClosing, type RunStarted, type Unplaced } from "../../Event.js"
+import { type Closing, type Event, isArrival, isClosing, type RunStarted, type Unsequenced } from "../../Event.js"
 import type { NextRun } from "../../Journal.js"
 
 export interface Position {
@@ -10,7 +10,7 @@ export interface Position {
   readonly dueSeq: number
 }
 
-export interface Placed extends Position {
+export interface Sequenced extends Position {
   readonly events: ReadonlyArray<Event>
   readonly closed: Closing | undefined
 }
@@ -18,7 +18,7 @@ export interface Placed extends Position {
 export const nowhere: Position = { lastSeq: 0, dueSeq: 0 }
 
 /** The events that a run which goes on from another one begins with. */
-export const firstEvents = ({ posted, started }: NextRun): ReadonlyArray<Unplaced<Event>> => [started, ...posted]
+export const firstEvents = ({ posted, started }: NextRun): ReadonlyArray<Unsequenced<Event>> => [started, ...posted]
 
 /** When a run has to end, in milliseconds since the epoch. */
 export const deadlineOf = (
@@ -35,7 +35,7 @@ export const deadlineOf = (
 export const earliest = (a: number | undefined, b: number | undefined): number | undefined =>
   a === undefined ? b : b === undefined ? a : Math.min(a, b)
 
-export const place = (appended: ReadonlyArray<Unplaced<Event>>, after: Position): Placed => {
+export const assignSequence = (appended: ReadonlyArray<Unsequenced<Event>>, after: Position): Sequenced => {
   // Arrivals that come with a turn are carried by it, so they are consumed as they are written.
   const carried = appended.some((event) => event._tag === "TurnTaken")
   let { dueSeq, lastSeq } = after
@@ -43,7 +43,7 @@ export const place = (appended: ReadonlyArray<Unplaced<Event>>, after: Position)
   const events = appended.map((unplaced): Event => {
     const event = { ...unplaced, seq: ++lastSeq } as Event
     if (isArrival(event) && !carried) dueSeq = event.seq
-    if (event._tag === "TurnTaken" && dueSeq <= event.upTo) dueSeq = 0
+    if (event._tag === "TurnTaken" && dueSeq <= event.consumedUpTo) dueSeq = 0
     if (isClosing(event)) closed = event
     return event
   })

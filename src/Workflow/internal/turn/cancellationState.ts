@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import type { Cancellation } from "../../Run.js"
 
-export class WishToEnd {
+export class CancellationState {
   cancellation: Cancellation | undefined
   private seen = false
   private shields = 0

@@ -4,20 +4,20 @@
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as RetryPolicy from "../../../Schedule/RetryPolicy.js"
-import type { ActivityFailed, ActivityScheduled, AttemptFailed, AttemptFailure, Unplaced } from "../../Event.js"
+import type { ActivityFailed, ActivityScheduled, AttemptFailed, AttemptFailure, Unsequenced } from "../../Event.js"
 import type { AttemptFailed as FailedAttempt, Task } from "./attempt.js"
 
-type Scheduled = Unplaced<ActivityScheduled>
+type Scheduled = Unsequenced<ActivityScheduled>
 
 /** The end of the activity, or the failure of the attempt and when the next one starts. */
-export const judge = (
+export const decideAfterFailure = (
   { attempt, previousDelay, scheduled }: Pick<Task, "attempt" | "previousDelay" | "scheduled">,
   { failure, nonRetryable, payload, refusal, retryAfter }: FailedAttempt,
   at: number,
   random: number
-): Unplaced<ActivityFailed> | Unplaced<AttemptFailed> => {
+): Unsequenced<ActivityFailed> | Unsequenced<AttemptFailed> => {
   const target = scheduled.command
-  const stop = (failure: AttemptFailure): Unplaced<ActivityFailed> => ({
+  const stop = (failure: AttemptFailure): Unsequenced<ActivityFailed> => ({
     _tag: "ActivityFailed",
     target,
     at,
@@ -84,7 +84,7 @@ export const exceeded = (
   attempts: number,
   at: number,
   last?: AttemptFailure
-): Unplaced<ActivityFailed> => {
+): Unsequenced<ActivityFailed> => {
   const limit = Duration.format(Duration.millis(scheduled[timeout]!))
   const message = timeout === "scheduleToStart"
     ? `no attempt of it started within ${limit}`

@@ -3,7 +3,7 @@
  */
 
 /** After so many deaths of owners in a row a run is a suspect. */
-export const suspectAfter = 3
+export const quarantineAfter = 3
 
 /** How long a run rests after so many failures in a row: from the sixth on, twice as long each time. */
-export const restMillis = (failures: number): number => failures < 6 ? 0 : 1_000 * 2 ** Math.min(failures - 6, 8)
+export const backoffMillis = (failures: number): number => failures < 6 ? 0 : 1_000 * 2 ** Math.min(failures - 6, 8)
