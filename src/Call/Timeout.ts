@@ -8,6 +8,9 @@
  * Time and sleeps come from Effect's `Clock`. What the work changes in fiber refs is kept. Fibers that it has started
  * and that are still running when it ends are interrupted with it.
  *
+ * Work that holds up the thread past the limit, and then ends, has ended: no timer could fire meanwhile, as with
+ * `Effect.timeout`.
+ *
  * Under the live clock the work runs in the caller's own fiber where it can, which costs a timer and nothing else.
  * Elsewhere it runs in a fiber that starts at once and in place; work that never suspends is then over before a timer
  * would be set.
