@@ -2,7 +2,7 @@
  * The watchdog of a process: a thread that notices when the main thread does not come back from a turn of a run or from a
  * step of an activity, and says on standard error which.
  *
- * What is under way is named in shared memory as it begins, which takes the main thread well under a microsecond. There is
+ * What is under way is named in shared memory as it begins, which is all that the main thread has to do. There is
  * one thread for all engines of a process; it sleeps while there is none.
  */
 import * as Effect from "effect/Effect"
