@@ -39,7 +39,7 @@ const secrets = (keys: Codec.Encryption["keys"], current: string) =>
 const show = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   const rows = yield* sql<{ readonly kind: string; readonly payload: string }>`
-    SELECT kind, payload FROM holdfast_events WHERE payload IS NOT NULL ORDER BY id`
+    SELECT kind, payload FROM holdfast_events WHERE payload IS NOT NULL ORDER BY seq`
   for (const { kind, payload } of rows) {
     const size = `${payload.length} characters`
     yield* Console.log(`    ${kind.padEnd(15)} ${size.padStart(16)}  ${payload.slice(0, 56)}`)

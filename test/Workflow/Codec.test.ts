@@ -22,6 +22,7 @@ import * as envelope from "../../src/Workflow/internal/codec/envelope.js"
 import { memoryStore } from "../../src/Workflow/internal/memory/memoryStore.js"
 import * as journals from "./support/journals.js"
 import { Declined, historyOf, quiet } from "./support/orders.js"
+import { changeEvent, replaceEvents } from "./support/storedEvents.js"
 
 const key = (seed: number) => Redacted.make(Uint8Array.from({ length: 32 }, (_, i) => (seed * 31 + i * 7) % 256))
 const encryption = Codec.encryption({ keys: { a: key(1) }, current: "a" })
@@ -373,21 +374,20 @@ describe("events of every kind", () => {
         const filename = yield* journals.temporaryFile
         yield* Effect.gen(function*() {
           const { store } = yield* Journal.Journal
-          const sql = yield* SqlClient.SqlClient
           yield* store.write([started("unknown"), started("broken")])
           yield* store.write(
             ["unknown", "broken"].map((run) =>
               written(run, [{ _tag: "TurnTaken", at, consumedUpTo: 1, inlineArrivals: 0 }])
             )
           )
-          yield* sql`UPDATE holdfast_events SET kind = 'Surprise' WHERE seq = 2 AND run = 1`
-          yield* sql`UPDATE holdfast_events SET body = '{"at":' WHERE seq = 2 AND run = 2`
+          yield* changeEvent("unknown", 2, (event) => ({ ...event, _tag: "Surprise" }))
+          yield* replaceEvents("broken", 2, "[{\"seq\":")
           const unknown = yield* Effect.flip(store.history("unknown"))
           assert.strictEqual(unknown.reason, "Version")
           assert.match(unknown.message, /event 2 is a Surprise, .* run the version/)
           const broken = yield* Effect.flip(store.history("broken"))
           assert.strictEqual(broken.reason, "Corrupt")
-          assert.match(broken.message, /event 2 \(TurnTaken\).*JSON/)
+          assert.match(broken.message, /the events up to 2: .*JSON/)
         }).pipe(Effect.provide(database(filename, codec)))
       }))
   }
@@ -535,7 +535,8 @@ const rotating = (current: string, ...ids: ReadonlyArray<string>) =>
 
 const payloads = Effect.flatMap(
   SqlClient.SqlClient,
-  (sql) => sql<{ readonly payload: string }>`SELECT payload FROM holdfast_events WHERE payload IS NOT NULL ORDER BY id`
+  (sql) =>
+    sql<{ readonly payload: string }>`SELECT payload FROM holdfast_events WHERE payload IS NOT NULL ORDER BY batch, seq`
 ).pipe(
   Effect.map((rows) => rows.map((row) => row.payload))
 )

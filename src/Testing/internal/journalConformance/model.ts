@@ -2,16 +2,20 @@
  * A store beside the one in memory: after the same steps both hold the same.
  */
 import * as Effect from "effect/Effect"
-import type { Claimed, JournalStore } from "../../../Workflow/Journal.js"
+import type { Event, Unsequenced } from "../../../Workflow/Event.js"
+import type { Claimed, Entry, JournalStore } from "../../../Workflow/Journal.js"
 import type { Step } from "./arbitrary.js"
 import { audit } from "./audit.js"
-import { at } from "./entries.js"
+import { at, turn } from "./entries.js"
 import { type Checked, same } from "./expect.js"
 
 export const compare = (store: JournalStore, model: JournalStore, steps: ReadonlyArray<Step>): Checked =>
   Effect.gen(function*() {
-    for (const [i, step] of steps.entries()) {
+    for (const [i, drawn] of steps.entries()) {
       const now = at + i
+      const step = drawn._tag === "Write"
+        ? { ...drawn, entries: yield* Effect.forEach(drawn.entries, (entry, i) => honest(entry, i === 0, model)) }
+        : drawn
       yield* same(`step ${i + 1}`, yield* take(store, step, now), yield* take(model, step, now))
     }
     const all = { filter: {}, after: undefined, limit: 10_000 }
@@ -44,6 +48,37 @@ export const compare = (store: JournalStore, model: JournalStore, steps: Readonl
     }
     yield* audit(store)
   })
+
+/**
+ * What an owner would append: the ends of activities stand before the turn, and of those that were asked for before it. Where
+ * one of them may not be pending any more, the turn says that it has seen nothing of what others have written.
+ */
+const honest = (entry: Entry, isFirst: boolean, model: JournalStore): Checked<Entry> => {
+  if (entry._tag !== "Append") return Effect.succeed(entry)
+  const asked = new Set(entry.events.map((event) => event._tag === "ActivityScheduled" ? event.command : undefined))
+  const events = entry.events.filter((event) => !isOfActivity(event) || !asked.has(event.target))
+  const ends = events.filter(isOfActivity)
+  if (ends.length === 0) return Effect.succeed({ ...entry, events })
+  return Effect.map(model.pending(entry.runId), ({ activities }) => {
+    const pending = new Set(
+      activities.flatMap(({ scheduled: { command, queue } }) => queue === undefined ? [command] : [])
+    )
+    const isSure = isFirst && ends.every(({ target }) => pending.delete(target))
+    const turns = events.filter((event) => event._tag === "TurnTaken")
+    const [taken = turn(0)] = isSure ? turns : turns.map((turn) => ({ ...turn, consumedUpTo: 0 }))
+    return {
+      ...entry,
+      events: [
+        ...ends,
+        taken,
+        ...events.filter((event) => !isOfActivity(event) && event._tag !== "TurnTaken")
+      ]
+    }
+  })
+}
+
+const isOfActivity = (event: Unsequenced<Event>) =>
+  event._tag === "ActivityCompleted" || event._tag === "ActivityFailed" || event._tag === "AttemptFailed"
 
 /** Takes a step, and gives what came of it, without what the contract leaves open. */
 const take = (store: JournalStore, step: Step, now: number): Checked<unknown> => {

@@ -27,6 +27,8 @@ export interface RunState {
   status: Status
   blocked: string | undefined
   position: Position
+  /** How many of its activities without a queue are pending: a store may keep no row for each of these. */
+  localActivities: number
   closedSeq: number | undefined
   /** The event at `closedSeq`, where it has been read. */
   closed: Closing | undefined
@@ -62,14 +64,15 @@ export type CommandKey = readonly [run: number, command: number]
 export class Changes {
   /** Runs that begin. They are written with what they are at the end of the transaction. */
   readonly begun = new Set<RunState>()
-  /** Runs that were there before and have got events. */
+  /** Runs that were there before and of which something else has changed that events change: all but what follows. */
   readonly moved = new Set<RunState>()
   /** Runs that were there before and whose status or deadline of a cancellation is another. */
   readonly restated = new Set<RunState>()
   readonly closing = new Set<RunState>()
   /** Runs whose `blocked` is another. */
   readonly blocked = new Set<RunState>()
-  readonly events: Array<readonly [run: number, event: Event]> = []
+  /** What was written to a run at once, in order. */
+  readonly batches: Array<readonly [run: RunState, events: ReadonlyArray<Event>]> = []
   readonly activities = new Map<string, readonly [run: number, scheduled: ActivityScheduled]>()
   /** In the order in which they happened, after the activities have been scheduled. */
   readonly attempts: Array<AttemptChange> = []
@@ -102,9 +105,8 @@ export class Changes {
     if (link.id !== undefined) this.endedLinks.push(link.id)
   }
 
-  /** Adds an event, and what it does to what is pending in its run. */
-  append(run: number, event: Event): void {
-    this.events.push([run, event])
+  /** Notes what an event does to what is pending in its run. */
+  follow(run: number, event: Event): void {
     switch (event._tag) {
       case "ActivityScheduled":
         this.activities.set(`${run}/${event.command}`, [run, event])

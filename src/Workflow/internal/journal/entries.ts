@@ -76,7 +76,7 @@ const report = (to: Writing, { attempt, event, runId, unstarted, worker }: Of<"R
 const beat = (to: Writing, { at, details, id, outside = false, secret, worker }: Of<"Heartbeat">): Receipt => {
   const found = pendingAttempt(to, id.runId, id.command, id.attempt, worker)
   if (found === undefined) return { _tag: "NotPending" }
-  const [run, pending] = found
+  const [run] = found
   to.changes.attempts.push({
     _tag: "Beat",
     run: run.id,
@@ -86,7 +86,7 @@ const beat = (to: Writing, { at, details, id, outside = false, secret, worker }:
     details,
     secret
   })
-  if (outside) to.known.note(run, id.command, { ...pending, started: true })
+  if (outside) to.known.note(run, id.command, { started: true })
   return { _tag: "Recorded" }
 }
 
@@ -104,7 +104,7 @@ const owners = (to: Writing, entry: Of<"Append" | "Block">): Receipt => {
   const unseen = next !== undefined && assignSequence(entry.events, run.position).dueSeq > 0
   if (unseen || hasEnded(to, run, entry.events)) return { _tag: "Conflict" }
   const events = to.append(run, entry.events)
-  run.ownerCrashes = 0
+  to.clearCrashes(run)
   const { lastSeq } = run.position
   for (const ask of asksOf(events, children)) to.follows({ _tag: "Requested", run, ask })
   const news: Array<Notification> = []

@@ -7,6 +7,8 @@ import type { LinkState, RunState } from "./changes.js"
 
 /** A pending activity, as far as a transaction looks at it. */
 export interface PendingState {
+  /** It goes to a queue. */
+  readonly queued: boolean
   readonly attempt: number
   readonly worker: string | undefined
   readonly started: boolean
@@ -47,6 +49,12 @@ export class Known {
 
   knowSignal(run: number, id: string): void {
     this.signals.add(`${run}/${id}`)
+  }
+
+  /** It is being looked for: unless the store finds it, it is not pending. */
+  lookForPending(run: number, command: number): void {
+    const key = `${run}/${command}`
+    if (!this.pending.has(key)) this.pending.set(key, undefined)
   }
 
   knowPending(run: number, command: number, pending: PendingState): void {
@@ -96,7 +104,13 @@ export class Known {
         if (event.id !== undefined) this.knowSignal(run.id, event.id)
         break
       case "ActivityScheduled":
-        this.knowPending(run.id, event.command, { attempt: 1, worker: undefined, started: false })
+        this.knowPending(run.id, event.command, {
+          queued: event.queue !== undefined,
+          attempt: 1,
+          worker: undefined,
+          started: false
+        })
+        if (event.queue === undefined) run.localActivities++
         break
       case "AttemptFailed":
         this.note(run, event.target, { attempt: event.attempt + 1, worker: undefined, started: false })
@@ -104,15 +118,25 @@ export class Known {
       case "ActivityCancelled":
       case "ActivityCompleted":
       case "ActivityFailed":
-        this.note(run, event.target, undefined)
+        this.end(run, event.target)
         break
     }
   }
 
-  /** What becomes of an activity that is known to be pending. */
-  note(run: RunState, command: number, pending: PendingState | undefined): void {
+  /** An end that nobody has looked at is one of a local activity, by the owner, who has seen that it is pending. */
+  private end(run: RunState, command: number): void {
     const key = `${run.id}/${command}`
-    if (this.pending.get(key) !== undefined) this.pending.set(key, pending)
+    const pending = this.pending.get(key)
+    const ended = pending === undefined ? !this.pending.has(key) : !pending.queued
+    if (ended && run.localActivities > 0) run.localActivities--
+    this.pending.set(key, undefined)
+  }
+
+  /** What becomes of an activity that is known to be pending. */
+  note(run: RunState, command: number, change: Partial<PendingState>): void {
+    const key = `${run.id}/${command}`
+    const pending = this.pending.get(key)
+    if (pending !== undefined) this.pending.set(key, { ...pending, ...change })
   }
 
   addLink(link: LinkState): void {

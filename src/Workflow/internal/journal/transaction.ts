@@ -29,7 +29,7 @@ export interface Wanted {
   readonly workflowIds: ReadonlyArray<string>
   /** Which of these signals these runs have: `knowSignal`. */
   readonly signals: ReadonlyArray<readonly [run: number, id: string]>
-  /** Which of these activities are pending: `knowPending`. */
+  /** Which of these activities are pending, and how: `knowPending`. */
   readonly activities: ReadonlyArray<CommandKey>
   /** The links of which one of these runs is the child or the parent, with both runs: `knowRun`, then `knowLink`. */
   readonly linked: ReadonlyArray<number>
@@ -108,12 +108,15 @@ export class Transaction {
       runIds: [...runIds, ...attempts.map(([runId]) => runId)],
       workflowIds
     })
-    // Only where somebody else has written can somebody else have ended an activity. What stands before an append in the
-    // same group counts as that.
+    // Only where somebody else has written can somebody else have ended an activity that a turn carries the end of. What
+    // stands before an append in the same group counts as that.
     const written = workflowIds.length + attempts.length > 0
     const appendedTo = new Set<string>()
     for (const entry of this.entries) {
       if (entry._tag !== "Append") continue
+      for (const event of entry.events) {
+        if (event._tag === "ActivityCancelled") attempts.push([entry.runId, event.target])
+      }
       const run = this.known.byRunId.get(entry.runId)
       const first = !appendedTo.has(entry.runId)
       appendedTo.add(entry.runId)
@@ -124,6 +127,7 @@ export class Transaction {
       const run = this.known.byRunId.get(runId)
       return run === undefined ? [] : [[run.id, command]]
     })
+    for (const [run, command] of activities) this.known.lookForPending(run, command)
     yield* this.read({ signals: this.signalsIn(sent), activities })
   }
 

@@ -19,10 +19,11 @@ export class Writing {
 
   append(run: RunState, events: ReadonlyArray<Unsequenced<Event>>): ReadonlyArray<Event> {
     const placed = assignSequence(events, run.position)
-    run.position = placed
-    this.changes.move(run)
+    const { localActivities, position: { dueSeq } } = run
+    run.position = { lastSeq: placed.lastSeq, dueSeq: placed.dueSeq }
+    if (placed.events.length > 0) this.changes.batches.push([run, placed.events])
     for (const event of placed.events) {
-      this.changes.append(run.id, event)
+      this.changes.follow(run.id, event)
       this.known.follow(run, event)
       if (event._tag === "CancelRequested") {
         run.status = "Cancelling"
@@ -30,6 +31,7 @@ export class Writing {
         this.changes.restate(run)
       }
     }
+    if (placed.dueSeq !== dueSeq || run.localActivities !== localActivities) this.changes.move(run)
     if (placed.closed !== undefined) {
       run.closed = placed.closed
       run.closedSeq = placed.closed.seq
@@ -61,6 +63,7 @@ export class Writing {
       status: "Running",
       blocked: undefined,
       position: nowhere,
+      localActivities: 0,
       closedSeq: undefined,
       closed: undefined
     })
@@ -79,6 +82,13 @@ export class Writing {
   /** The same where the run may have closed meanwhile. */
   tell(run: RunState, event: Unsequenced<ExternalEvent>, news: Array<Notification>): void {
     if (run.closedSeq === undefined) this.post(run, event, news)
+  }
+
+  /** Its owner is alive, and gets on. */
+  clearCrashes(run: RunState): void {
+    if (run.ownerCrashes === 0) return
+    run.ownerCrashes = 0
+    this.changes.move(run)
   }
 
   follows(consequence: Consequence): void {

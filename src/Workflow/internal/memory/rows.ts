@@ -56,8 +56,13 @@ export class Rows {
     for (const [run, command] of wanted.activities) {
       const activity = this.byId.get(run)?.activities.get(command)
       if (activity === undefined) continue
-      const { attempt, startedAt, worker } = activity
-      known.knowPending(run, command, { attempt, worker, started: startedAt !== undefined })
+      const { attempt, scheduled: { queue }, startedAt, worker } = activity
+      known.knowPending(run, command, {
+        queued: queue !== undefined,
+        attempt,
+        worker,
+        started: startedAt !== undefined
+      })
     }
     if (wanted.linked.length === 0) return
     const runs = new Set(wanted.linked)
@@ -76,10 +81,12 @@ export class Rows {
       }
     }
     for (const run of changes.begun) this.begin(run)
-    for (const [run, event] of changes.events) this.byId.get(run)!.events.push(copyOf(event))
-    for (const runs of [changes.begun, changes.moved, changes.restated, changes.closing, changes.blocked]) {
-      for (const run of runs) this.byId.get(run.id)!.run = stateCopy(run)
+    for (const [run, events] of changes.batches) {
+      const stored = this.byId.get(run.id)!
+      stored.run = stateCopy(run)
+      for (const event of events) stored.events.push(copyOf(event))
     }
+    for (const run of changes.blocked) this.byId.get(run.id)!.run = stateCopy(run)
     for (const [run, scheduled] of changes.activities.values()) {
       const { activities, run: { runId, workflow, workflowId } } = this.byId.get(run)!
       activities.set(scheduled.command, {

@@ -5,10 +5,11 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import * as Array from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
 import type { AttemptId, JournalStore, PendingActivity } from "../../Journal.js"
-import { JournalError } from "../../WorkflowError.js"
+import type { JournalError } from "../../WorkflowError.js"
 import { backoffMillis, quarantineAfter } from "../journal/quarantine.js"
-import { eventOf, type EventRow } from "./eventRow.js"
+import { type ActivityRow, activityRows, fromRow, pendingActivities, type RunOfActivities } from "./activityRow.js"
 import { runColumns, type RunRow } from "./runRow.js"
 import { execute, overValues, type Row } from "./statement.js"
 import { upsertLease } from "./workers.js"
@@ -44,9 +45,8 @@ export const claimRuns = Effect.fnUntraced(function*(
     [worker]
   )
   yield* execute(connection, forgetDead, [now - forgottenAfter])
-  const activities = yield* selectActivities(connection, runs.map((row) => row.id))
   const timers = yield* selectTimers(connection, runs.map((row) => row.id))
-  const read = yield* readable(activities)
+  const read = yield* readable(yield* pendingActivities(connection, runs))
   return {
     moreSuspects: tried.length > suspects,
     due: due.filter((row) => !fresh.has(row.run_id)).map((row) => ({ runId: row.run_id, dueSeq: row.due_seq })),
@@ -87,12 +87,18 @@ export const takeAttempts = Effect.fnUntraced(function*(
       [worker, now, run, command]
     )
   }
-  const rows = yield* Effect.forEach(
+  const taken = yield* Effect.forEach(
     ready,
-    ({ command, run }) =>
-      execute<ActivityRow>(connection, `${activityRows} WHERE a.run = ? AND a.command = ?`, [run, command])
+    Effect.fnUntraced(function*({ command, run }) {
+      const rows = yield* execute<ActivityRow>(connection, `${activityRows} WHERE a.run = ? AND a.command = ?`, [
+        run,
+        command
+      ])
+      const [owner] = yield* execute<RunOfActivities>(connection, `${runOfActivities} WHERE id = ?`, [run])
+      return rows.map((row) => [owner!, fromRow(owner!, row)] as const)
+    })
   )
-  const { activities: attempts } = yield* readable(rows.flat())
+  const { activities: attempts } = yield* readable(taken.flat())
   // A worker that has got all it wanted asks again before it waits.
   if (ready.length === limit) return { attempts, next: undefined }
   const [later] = yield* execute<{ readonly next: number | null }>(
@@ -127,14 +133,17 @@ export const releaseAll = Effect.fnUntraced(function*(connection: Connection, wo
 })
 
 export const pendingIn = Effect.fnUntraced(function*(connection: Connection, runId: string) {
-  const [run] = yield* execute<{ readonly id: number }>(connection, "SELECT id FROM holdfast_runs WHERE run_id = ?", [
-    runId
-  ])
-  const ids = run === undefined ? [] : [run.id]
-  const activities = yield* selectActivities(connection, ids)
-  const timers = yield* selectTimers(connection, ids)
+  const runs = yield* execute<RunOfActivities>(
+    connection,
+    `${runOfActivities} WHERE run_id = ? AND closed_seq IS NULL`,
+    [
+      runId
+    ]
+  )
+  const timers = yield* selectTimers(connection, runs.map(({ id }) => id))
+  const activities = yield* pendingActivities(connection, runs)
   return {
-    activities: yield* Effect.forEach(activities, pendingActivity),
+    activities: yield* Effect.forEach(activities, ([, activity]) => activity),
     timers: [...timers].sort((a, b) => a.fire_at - b.fire_at).map(({ command, fire_at, run_id }) => ({
       runId: run_id,
       command,
@@ -154,28 +163,6 @@ export const secretOf = (connection: Connection, { attempt, command, runId }: At
     (rows) => rows[0]?.secret ?? undefined
   )
 
-interface ActivityRow extends EventRow {
-  readonly workflow: string
-  readonly workflow_id: string
-  readonly run_id: string
-  readonly attempt: number
-  readonly not_before: number
-  readonly started_at: number | null
-  readonly outside: number
-  readonly beat_at: number | null
-  readonly details: string | null
-}
-
-const activityRows =
-  `SELECT r.workflow, r.workflow_id, r.run_id, a.attempt, a.not_before, a.started_at, a.outside, a.beat_at, a.details,
-     e.seq, e.kind, e.body, e.payload
-   FROM holdfast_activities a JOIN holdfast_runs r ON r.id = a.run
-   JOIN holdfast_events e ON e.run = a.run AND e.seq = a.seq`
-
-const selectActivities = overValues<ActivityRow>((runs) =>
-  `${activityRows} WHERE a.run IN (VALUES ${runs}) ORDER BY a.run, a.command`
-)
-
 const selectTimers = overValues<{ readonly run_id: string; readonly command: number; readonly fire_at: number }>((
   runs
 ) =>
@@ -183,35 +170,17 @@ const selectTimers = overValues<{ readonly run_id: string; readonly command: num
    WHERE t.run IN (VALUES ${runs}) ORDER BY t.run, t.command`
 )
 
-const pendingActivity = (row: ActivityRow): Effect.Effect<PendingActivity, JournalError> =>
-  Effect.flatMap(eventOf(row), (scheduled) =>
-    scheduled._tag === "ActivityScheduled"
-      ? Effect.succeed({
-        workflow: row.workflow,
-        workflowId: row.workflow_id,
-        runId: row.run_id,
-        scheduled,
-        attempt: row.attempt,
-        notBefore: row.not_before,
-        startedAt: row.started_at ?? undefined,
-        outside: row.outside === 1,
-        beatAt: row.beat_at ?? undefined,
-        details: row.details ?? undefined
-      })
-      : new JournalError({
-        reason: "Corrupt",
-        detail: `event ${row.seq} of run ${row.run_id} should schedule an activity`
-      }))
-
 /** What has been taken stays so where it cannot be read, and the others are not to suffer from it. */
-const readable = (rows: ReadonlyArray<ActivityRow>) =>
+const readable = (
+  found: ReadonlyArray<readonly [run: RunOfActivities, activity: Either.Either<PendingActivity, JournalError>]>
+) =>
   Effect.map(
-    Effect.forEach(rows, (row) =>
-      pendingActivity(row).pipe(
+    Effect.forEach(found, ([run, activity]) =>
+      activity.pipe(
         Effect.tapError((error) =>
-          Effect.logWarning(`holdfast: an activity of run ${row.run_id} is left out for now`, Cause.fail(error))
+          Effect.logWarning(`holdfast: an activity of run ${run.run_id} is left out for now`, Cause.fail(error))
         ),
-        Effect.mapError(() => row.run_id),
+        Effect.mapError(() => run.run_id),
         Effect.either
       )),
     (found) => {
@@ -220,7 +189,10 @@ const readable = (rows: ReadonlyArray<ActivityRow>) =>
     }
   )
 
-const busy = "(due_seq > 0 OR EXISTS (SELECT 1 FROM holdfast_activities WHERE run = holdfast_runs.id))"
+const runOfActivities = "SELECT id, run_id, workflow_id, workflow, local_activities FROM holdfast_runs"
+
+const busy =
+  "(due_seq > 0 OR local_activities > 0 OR EXISTS (SELECT 1 FROM holdfast_activities WHERE run = holdfast_runs.id))"
 const ofDead =
   "closed_seq IS NULL AND workflow = ? AND owner IN (SELECT worker FROM holdfast_workers WHERE lease_until <= ?)"
 

@@ -1,8 +1,9 @@
 /**
  * The tables of a SQL journal.
  *
- * Events are appended in the order of their commits, with the run as an integer, so that the turns of many runs share
- * pages; the unique index on (run, seq) is what makes a history. The other tables are indexes of it.
+ * Events are appended in the order of their commits, in batches of what was written to a run at once, with the run as an
+ * integer, so that the turns of many runs share pages; the unique index on (run, last_seq) is what makes a history. The other
+ * tables are indexes of it. Whoever looks at the database sees single events in the view `holdfast_events`.
  */
 import * as Migrator from "@effect/sql/Migrator"
 import { SqlClient, TransactionConnection } from "@effect/sql/SqlClient"
@@ -23,8 +24,8 @@ const createTables = Effect.gen(function*() {
       started_at INTEGER NOT NULL,
       deadline INTEGER,
       cancel_by INTEGER,
-      last_seq INTEGER NOT NULL,
       due_seq INTEGER NOT NULL,
+      local_activities INTEGER NOT NULL,
       owner TEXT,
       epoch INTEGER NOT NULL,
       owner_crashes INTEGER NOT NULL,
@@ -43,15 +44,19 @@ const createTables = Effect.gen(function*() {
   yield* sql`CREATE INDEX holdfast_runs_workflow ON holdfast_runs (workflow, started_at, workflow_id, run_id)`
   yield* sql`CREATE INDEX holdfast_runs_status ON holdfast_runs (status, started_at, workflow_id, run_id)`
   yield* sql`
-    CREATE TABLE holdfast_events (
+    CREATE TABLE holdfast_batches (
       id INTEGER PRIMARY KEY,
       run INTEGER NOT NULL,
-      seq INTEGER NOT NULL,
-      kind TEXT NOT NULL,
-      body TEXT NOT NULL,
-      payload TEXT
+      last_seq INTEGER NOT NULL,
+      format INTEGER NOT NULL,
+      events TEXT NOT NULL
     )`
-  yield* sql`CREATE UNIQUE INDEX holdfast_events_run_seq ON holdfast_events (run, seq)`
+  yield* sql`CREATE UNIQUE INDEX holdfast_batches_run ON holdfast_batches (run, last_seq)`
+  yield* sql`
+    CREATE VIEW holdfast_events AS
+    SELECT r.run_id, r.workflow_id, r.workflow, b.id AS batch, json_extract(e.value, '$.seq') AS seq,
+      json_extract(e.value, '$._tag') AS kind, json_extract(e.value, '$.payload') AS payload, e.value AS event
+    FROM holdfast_runs r JOIN holdfast_batches b ON b.run = r.id, json_each(b.events) e`
   yield* sql`
     CREATE TABLE holdfast_activities (
       run INTEGER NOT NULL,

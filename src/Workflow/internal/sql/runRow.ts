@@ -5,9 +5,10 @@ import * as Effect from "effect/Effect"
 import { type Closing, isClosing, type Status } from "../../Event.js"
 import type { RunRecord } from "../../Journal.js"
 import { JournalError } from "../../WorkflowError.js"
-import { eventOf, type EventRow } from "./eventRow.js"
+import { type BatchRow, eventOf, storedEvents } from "./batchRow.js"
 import { overValues } from "./statement.js"
 
+/** A run as it is stored. */
 export interface RunRow {
   readonly id: number
   readonly run_id: string
@@ -16,8 +17,8 @@ export interface RunRow {
   readonly started_at: number
   readonly deadline: number | null
   readonly cancel_by: number | null
-  readonly last_seq: number
   readonly due_seq: number
+  readonly local_activities: number
   readonly owner: string | null
   readonly epoch: number
   readonly owner_crashes: number
@@ -26,8 +27,14 @@ export interface RunRow {
   readonly blocked: string | null
 }
 
-/** A run with the event that has closed it. */
-export type RecordRow = RunRow & (EventRow | { readonly kind: null })
+/** A run with the number of its last event, and whether it has rows of activities. */
+export interface RunStateRow extends RunRow {
+  readonly last_seq: number
+  readonly has_activities: 0 | 1
+}
+
+/** A run with its last event, where that has closed it. */
+export type RecordRow = RunStateRow & (Pick<BatchRow, "format" | "events"> | { readonly events: null })
 
 const columnNames = [
   "id",
@@ -37,8 +44,8 @@ const columnNames = [
   "started_at",
   "deadline",
   "cancel_by",
-  "last_seq",
   "due_seq",
+  "local_activities",
   "owner",
   "epoch",
   "owner_crashes",
@@ -47,15 +54,19 @@ const columnNames = [
   "blocked"
 ]
 export const runColumns = columnNames.join(", ")
-export const recordColumns = `${columnNames.map((name) => `r.${name}`).join(", ")}, e.seq, e.kind, e.body, e.payload`
-export const recordTables = "holdfast_runs r LEFT JOIN holdfast_events e ON e.run = r.id AND e.seq = r.closed_seq"
 
-export const selectByRunId = overValues<RunRow>((ids) =>
-  `SELECT ${runColumns} FROM holdfast_runs WHERE run_id IN (VALUES ${ids})`
+const stateColumns = `${columnNames.map((name) => `r.${name}`).join(", ")},
+  (SELECT max(last_seq) FROM holdfast_batches WHERE run = r.id) AS last_seq,
+  EXISTS (SELECT 1 FROM holdfast_activities WHERE run = r.id) AS has_activities`
+export const recordColumns = `${stateColumns}, b.format, b.events`
+export const recordTables = "holdfast_runs r LEFT JOIN holdfast_batches b ON b.run = r.id AND b.last_seq = r.closed_seq"
+
+export const selectByRunId = overValues<RunStateRow>((ids) =>
+  `SELECT ${stateColumns} FROM holdfast_runs r WHERE run_id IN (VALUES ${ids})`
 )
 
-export const selectById = overValues<RunRow>((ids) =>
-  `SELECT ${runColumns} FROM holdfast_runs WHERE id IN (VALUES ${ids})`
+export const selectById = overValues<RunStateRow>((ids) =>
+  `SELECT ${stateColumns} FROM holdfast_runs r WHERE id IN (VALUES ${ids})`
 )
 
 /** The newest run of each workflow id; if one of them is open, it is this one. */
@@ -69,12 +80,17 @@ export const selectClosed = overValues<RecordRow>((ids) =>
 )
 
 export const closingOf = (row: RecordRow): Effect.Effect<Closing | undefined, JournalError> =>
-  row.kind === null
-    ? Effect.succeed(undefined)
-    : Effect.flatMap(eventOf(row), (closed) =>
-      isClosing(closed)
-        ? Effect.succeed(closed)
-        : new JournalError({ reason: "Corrupt", detail: `the last event of run ${row.run_id} should close it` }))
+  Effect.gen(function*() {
+    if (row.events === null) return undefined
+    const events = yield* storedEvents(row)
+    const closed = yield* eventOf(events.at(-1)!)
+    return isClosing(closed)
+      ? closed
+      : yield* new JournalError({
+        reason: "Corrupt",
+        detail: `the last event of run ${row.run_id} should close it`
+      })
+  })
 
 export const recordOf = (row: RecordRow): Effect.Effect<RunRecord, JournalError> =>
   Effect.map(closingOf(row), (closed) => ({

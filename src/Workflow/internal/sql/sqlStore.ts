@@ -14,8 +14,8 @@ import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import type { JournalStore } from "../../Journal.js"
 import { JournalError } from "../../WorkflowError.js"
+import { type BatchRow, eventsOf } from "./batchRow.js"
 import { claimRuns, pendingIn, releaseAll, secretOf, takeAttempts, takenBy } from "./claims.js"
-import { eventOf, type EventRow } from "./eventRow.js"
 import { count, list } from "./list.js"
 import { busyTimeoutMillis, databaseLock, executeUnprepared } from "./lock.js"
 import { isMigrated, migrate } from "./migrations.js"
@@ -103,12 +103,13 @@ export const sqlStore = (lockTimeout: number): Effect.Effect<JournalStore, Journ
       history: (runId) =>
         read(`the history of run ${runId}`, (connection) =>
           Effect.flatMap(
-            execute<EventRow>(
+            execute<BatchRow>(
               connection,
-              "SELECT seq, kind, body, payload FROM holdfast_events WHERE run = (SELECT id FROM holdfast_runs WHERE run_id = ?) ORDER BY seq",
+              `SELECT last_seq, format, events FROM holdfast_batches
+               WHERE run = (SELECT id FROM holdfast_runs WHERE run_id = ?) ORDER BY last_seq`,
               [runId]
             ),
-            (rows) => Effect.forEach(rows, eventOf)
+            eventsOf
           )),
 
       run: (runId) => one(`run ${runId}`, "r.run_id = ?", runId),

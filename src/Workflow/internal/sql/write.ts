@@ -6,140 +6,49 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { Entry, Written } from "../../Journal.js"
 import type { JournalError } from "../../WorkflowError.js"
-import type { AttemptChange, Changes, LinkState, RunState } from "../journal/changes.js"
-import type { Known } from "../journal/known.js"
-import { Transaction, type Wanted } from "../journal/transaction.js"
-import { rowOf } from "./eventRow.js"
-import { closingOf, type RunRow, selectById, selectByRunId, selectLatest } from "./runRow.js"
+import type { AttemptChange, Changes, RunState } from "../journal/changes.js"
+import { Transaction } from "../journal/transaction.js"
+import { rowOf } from "./batchRow.js"
+import { FoundActivities, read } from "./read.js"
 import { execute, overRows, overValues, type Row } from "./statement.js"
 
 export const writeEntries = Effect.fnUntraced(function*(connection: Connection, entries: ReadonlyArray<Entry>) {
   const transaction = new Transaction(entries)
+  const found = new FoundActivities()
   const steps = transaction.run()
   let step = steps.next()
   while (step.done !== true) {
-    yield* read(connection, transaction.known, step.value)
+    yield* read(connection, transaction.known, found, step.value)
     step = steps.next()
   }
-  yield* write(connection, transaction.changes)
+  yield* write(connection, found, transaction.changes)
   return step.value
 }) satisfies (connection: Connection, entries: ReadonlyArray<Entry>) => Effect.Effect<Written, SqlError | JournalError>
 
-// --- reading
-
-const read = Effect.fnUntraced(function*(connection: Connection, known: Known, wanted: Wanted) {
-  if (wanted.lastRun) {
-    const [row] = yield* execute<{ readonly id: number | null }>(connection, "SELECT max(id) AS id FROM holdfast_runs")
-    known.knowLastRun(row?.id ?? 0)
-  }
-  for (const row of yield* selectByRunId(connection, wanted.runIds)) known.knowRun(stateOf(row))
-  for (const workflowId of wanted.workflowIds) known.knowLatest(workflowId, undefined)
-  for (const row of yield* selectLatest(connection, wanted.workflowIds)) {
-    known.knowLatest(row.workflow_id, { ...stateOf(row), closed: yield* closingOf(row) })
-  }
-  for (const { id, run } of yield* selectSignals(connection, wanted.signals)) known.knowSignal(run, id)
-  for (const { attempt, command, run, started_at, worker } of yield* selectPending(connection, wanted.activities)) {
-    known.knowPending(run, command, { attempt, worker: worker ?? undefined, started: started_at !== null })
-  }
-  if (wanted.linked.length > 0) yield* readLinks(connection, known, wanted.linked)
-})
-
-const readLinks = Effect.fnUntraced(
-  function*(connection: Connection, known: Known, runs: ReadonlyArray<number>) {
-    const rows = [...yield* selectParents(connection, runs), ...yield* selectChildren(connection, runs)]
-    const ids = new Set(rows.flatMap(({ child, parent }) => [child, parent]))
-    for (const row of yield* selectById(connection, [...ids].filter((id) => !known.hasRun(id)))) {
-      known.knowRun(stateOf(row))
-    }
-    for (const { child, command, id, parent, parent_close } of rows) {
-      known.knowLink({ id, child, parent, command: command ?? undefined, parentClose: parent_close })
-    }
-  }
-)
-
-const stateOf = (row: RunRow): RunState => ({
-  id: row.id,
-  runId: row.run_id,
-  workflowId: row.workflow_id,
-  workflow: row.workflow,
-  startedAt: row.started_at,
-  deadline: row.deadline ?? undefined,
-  cancelBy: row.cancel_by ?? undefined,
-  owner: row.owner ?? undefined,
-  epoch: row.epoch,
-  ownerCrashes: row.owner_crashes,
-  status: row.status,
-  blocked: row.blocked ?? undefined,
-  position: { lastSeq: row.last_seq, dueSeq: row.due_seq },
-  closedSeq: row.closed_seq ?? undefined,
-  closed: undefined
-})
-
-const selectSignals = overRows<{ readonly run: number; readonly id: string }>(
-  2,
-  (rows) => `SELECT run, id FROM holdfast_signals WHERE (run, id) IN (VALUES ${rows})`
-)
-
-const selectPending = overRows<{
-  readonly run: number
-  readonly command: number
-  readonly attempt: number
-  readonly worker: string | null
-  readonly started_at: number | null
-}>(
-  2,
-  (rows) =>
-    `SELECT run, command, attempt, worker, started_at FROM holdfast_activities WHERE (run, command) IN (VALUES ${rows})`
-)
-
-interface LinkRow {
-  readonly id: number
-  readonly child: number
-  readonly parent: number
-  readonly command: number | null
-  readonly parent_close: LinkState["parentClose"]
-}
-
-const selectLinks = (side: "child" | "parent") =>
-  overValues<LinkRow>((ids) =>
-    `SELECT id, child, parent, command, parent_close FROM holdfast_children WHERE ${side} IN (VALUES ${ids})`
-  )
-const selectParents = selectLinks("child")
-const selectChildren = selectLinks("parent")
-
-// --- writing
-
-const write = Effect.fnUntraced(function*(connection: Connection, changes: Changes) {
+const write = Effect.fnUntraced(function*(connection: Connection, found: FoundActivities, changes: Changes) {
   const closing = [...changes.closing]
   const closed = closing.map(({ id }) => id)
-  yield* insertEvents(connection, changes.events.map(([run, event]) => rowOf(run, event)))
-  yield* insertActivities(
-    connection,
-    [...changes.activities.values()].map(([run, { activity, at, command, queue, seq }]) => [
-      run,
-      command,
-      seq,
-      activity,
-      queue ?? null,
-      at
-    ])
-  )
+  yield* insertBatches(connection, changes.batches.map(([run, events]) => rowOf(run.id, events)))
+  yield* insertActivities(connection, newActivityRows(found, changes))
   yield* insertTimers(
     connection,
     [...changes.timers.values()].map(([run, { command, fireAt }]) => [run, command, fireAt])
   )
   yield* insertSignals(connection, changes.signals)
   for (const change of changes.attempts) yield* changeAttempt(connection, change)
-  yield* deleteActivities(connection, changes.endedActivities)
+  yield* deleteActivities(connection, changes.endedActivities.filter(([run]) => found.runs.has(run)))
   yield* deleteTimers(connection, changes.endedTimers)
-  yield* deleteActivitiesOf(connection, closed)
+  yield* deleteActivitiesOf(connection, closed.filter((run) => found.runs.has(run)))
   yield* deleteTimersOf(connection, closed)
   yield* deleteSignalsOf(connection, closed)
   yield* moveRuns(
     connection,
-    [...changes.moved].map((
-      { ownerCrashes, id, position }
-    ) => [id, position.lastSeq, position.dueSeq, ownerCrashes])
+    [...changes.moved].map(({ id, localActivities, ownerCrashes, position }) => [
+      id,
+      position.dueSeq,
+      localActivities,
+      ownerCrashes
+    ])
   )
   yield* restateRuns(
     connection,
@@ -173,6 +82,30 @@ const write = Effect.fnUntraced(function*(connection: Connection, changes: Chang
   )
 })
 
+/** Activities that need a row from now on: they go to a queue, or something is to be kept of them that is no event. */
+const newActivityRows = (found: FoundActivities, changes: Changes): ReadonlyArray<Row> => {
+  const rows = new Map<string, Row>()
+  for (const [key, [run, { activity, at, command, queue, seq }]] of changes.activities) {
+    if (queue !== undefined) rows.set(key, [run, command, seq, activity, queue, at, 1, 0])
+  }
+  for (const change of changes.attempts) {
+    if (change._tag === "Failed") continue
+    const { command, run } = change
+    const key = `${run}/${command}`
+    if (found.rows.has(key) || rows.has(key)) continue
+    const scheduled = changes.activities.get(key)?.[1]
+    const local = found.local.get(key)
+    if (scheduled !== undefined) {
+      rows.set(key, [run, command, scheduled.seq, scheduled.activity, null, scheduled.at, 1, 0])
+    } else if (local !== undefined) {
+      const { attempt, notBefore, scheduled: { activity, at, seq } } = local
+      rows.set(key, [run, command, seq, activity as string, null, at as number, attempt, notBefore])
+    }
+  }
+  for (const [run] of rows.values()) found.runs.add(run as number)
+  return [...rows.values()]
+}
+
 const changeAttempt = (connection: Connection, change: AttemptChange) =>
   change._tag === "Failed"
     ? execute(
@@ -204,8 +137,8 @@ const insertedRow = (run: RunState): Row => [
   run.startedAt,
   run.deadline ?? null,
   run.cancelBy ?? null,
-  run.position.lastSeq,
   run.position.dueSeq,
+  run.localActivities,
   run.owner ?? null,
   run.epoch,
   run.ownerCrashes,
@@ -216,16 +149,17 @@ const insertedRow = (run: RunState): Row => [
 const insertRuns = overRows(
   14,
   (rows) =>
-    `INSERT INTO holdfast_runs (id, run_id, workflow_id, workflow, started_at, deadline, cancel_by, last_seq, due_seq, owner, epoch,
-       owner_crashes, status, closed_seq) VALUES ${rows}`
+    `INSERT INTO holdfast_runs (id, run_id, workflow_id, workflow, started_at, deadline, cancel_by, due_seq, local_activities,
+       owner, epoch, owner_crashes, status, closed_seq) VALUES ${rows}`
 )
-const insertEvents = overRows(
-  5,
-  (rows) => `INSERT INTO holdfast_events (run, seq, kind, body, payload) VALUES ${rows}`
+const insertBatches = overRows(
+  4,
+  (rows) => `INSERT INTO holdfast_batches (run, last_seq, format, events) VALUES ${rows}`
 )
 const insertActivities = overRows(
-  6,
-  (rows) => `INSERT INTO holdfast_activities (run, command, seq, activity, queue, scheduled_at) VALUES ${rows}`
+  8,
+  (rows) =>
+    `INSERT INTO holdfast_activities (run, command, seq, activity, queue, scheduled_at, attempt, not_before) VALUES ${rows}`
 )
 const insertTimers = overRows(3, (rows) => `INSERT INTO holdfast_timers (run, command, fire_at) VALUES ${rows}`)
 
@@ -249,8 +183,9 @@ const deleteLinks = overValues((ids) => `DELETE FROM holdfast_children WHERE id 
 const moveRuns = overRows(
   4,
   (rows) =>
-    `WITH moved (id, last_seq, due_seq, owner_crashes) AS (VALUES ${rows})
-     UPDATE holdfast_runs SET last_seq = moved.last_seq, due_seq = moved.due_seq, owner_crashes = moved.owner_crashes
+    `WITH moved (id, due_seq, local_activities, owner_crashes) AS (VALUES ${rows})
+     UPDATE holdfast_runs SET due_seq = moved.due_seq, local_activities = moved.local_activities,
+       owner_crashes = moved.owner_crashes
      FROM moved WHERE holdfast_runs.id = moved.id`
 )
 

@@ -1,0 +1,125 @@
+/**
+ * What one transaction of entries wants to know, read from rows.
+ */
+import type { Connection } from "@effect/sql/SqlConnection"
+import * as Effect from "effect/Effect"
+import type { LinkState, RunState } from "../journal/changes.js"
+import type { Known } from "../journal/known.js"
+import type { Wanted } from "../journal/transaction.js"
+import { localActivities, type LocalActivity } from "./activityRow.js"
+import { closingOf, type RunStateRow, selectById, selectByRunId, selectLatest } from "./runRow.js"
+import { execute, overRows, overValues } from "./statement.js"
+
+/** What has been found of activities beside what a transaction looks at. */
+export class FoundActivities {
+  /** Runs that have rows of activities. */
+  readonly runs = new Set<number>()
+  /** The activities, of those that were asked for, that have a row. */
+  readonly rows = new Set<string>()
+  /** Those that have none. */
+  readonly local = new Map<string, LocalActivity>()
+}
+
+export const read = Effect.fnUntraced(function*(
+  connection: Connection,
+  known: Known,
+  found: FoundActivities,
+  wanted: Wanted
+) {
+  const stateOf = (row: RunStateRow): RunState => {
+    if (row.has_activities === 1) found.runs.add(row.id)
+    return runState(row)
+  }
+  if (wanted.lastRun) {
+    const [row] = yield* execute<{ readonly id: number | null }>(connection, "SELECT max(id) AS id FROM holdfast_runs")
+    known.knowLastRun(row?.id ?? 0)
+  }
+  for (const row of yield* selectByRunId(connection, wanted.runIds)) known.knowRun(stateOf(row))
+  for (const workflowId of wanted.workflowIds) known.knowLatest(workflowId, undefined)
+  for (const row of yield* selectLatest(connection, wanted.workflowIds)) {
+    known.knowLatest(row.workflow_id, { ...stateOf(row), closed: yield* closingOf(row) })
+  }
+  for (const { id, run } of yield* selectSignals(connection, wanted.signals)) known.knowSignal(run, id)
+  for (const row of yield* selectPending(connection, wanted.activities)) {
+    found.rows.add(`${row.run}/${row.command}`)
+    known.knowPending(row.run, row.command, {
+      queued: row.queue !== null,
+      attempt: row.attempt,
+      worker: row.worker ?? undefined,
+      started: row.started_at !== null
+    })
+  }
+  for (const [run, command] of wanted.activities) {
+    const key = `${run}/${command}`
+    const count = known.byId.get(run)?.localActivities ?? 0
+    if (found.rows.has(key) || count === 0) continue
+    const activity = (yield* localActivities(connection, run, count, command)).get(command)
+    if (activity === undefined) continue
+    found.local.set(key, activity)
+    known.knowPending(run, command, { queued: false, attempt: activity.attempt, worker: undefined, started: false })
+  }
+  if (wanted.linked.length === 0) return
+  const links = [
+    ...yield* selectParents(connection, wanted.linked),
+    ...yield* selectChildren(connection, wanted.linked)
+  ]
+  const ids = new Set(links.flatMap(({ child, parent }) => [child, parent]))
+  for (const row of yield* selectById(connection, [...ids].filter((id) => !known.hasRun(id)))) {
+    known.knowRun(stateOf(row))
+  }
+  for (const { child, command, id, parent, parent_close } of links) {
+    known.knowLink({ id, child, parent, command: command ?? undefined, parentClose: parent_close })
+  }
+})
+
+const runState = (row: RunStateRow): RunState => ({
+  id: row.id,
+  runId: row.run_id,
+  workflowId: row.workflow_id,
+  workflow: row.workflow,
+  startedAt: row.started_at,
+  deadline: row.deadline ?? undefined,
+  cancelBy: row.cancel_by ?? undefined,
+  owner: row.owner ?? undefined,
+  epoch: row.epoch,
+  ownerCrashes: row.owner_crashes,
+  status: row.status,
+  blocked: row.blocked ?? undefined,
+  position: { lastSeq: row.last_seq, dueSeq: row.due_seq },
+  localActivities: row.local_activities,
+  closedSeq: row.closed_seq ?? undefined,
+  closed: undefined
+})
+
+const selectSignals = overRows<{ readonly run: number; readonly id: string }>(
+  2,
+  (rows) => `SELECT run, id FROM holdfast_signals WHERE (run, id) IN (VALUES ${rows})`
+)
+
+const selectPending = overRows<{
+  readonly run: number
+  readonly command: number
+  readonly queue: string | null
+  readonly attempt: number
+  readonly worker: string | null
+  readonly started_at: number | null
+}>(
+  2,
+  (rows) =>
+    `SELECT run, command, queue, attempt, worker, started_at FROM holdfast_activities WHERE (run, command) IN (VALUES ${rows})`
+)
+
+interface LinkRow {
+  readonly id: number
+  readonly child: number
+  readonly parent: number
+  readonly command: number | null
+  readonly parent_close: LinkState["parentClose"]
+}
+
+const selectLinks = (side: "child" | "parent") =>
+  overValues<LinkRow>((ids) =>
+    `SELECT id, child, parent, command, parent_close FROM holdfast_children WHERE ${side} IN (VALUES ${ids})`
+  )
+const selectParents = selectLinks("child")
+const selectChildren = selectLinks("parent")
