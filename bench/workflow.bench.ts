@@ -9,7 +9,7 @@
  */
 import { SqlClient } from "@effect/sql"
 import { SqliteClient } from "@effect/sql-sqlite-node"
-import { Console, Effect, Layer, Schema } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { Activity, Client, Engine, Journal, Workflow } from "holdfast/Workflow"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"

@@ -232,22 +232,6 @@ describe("a SQLite journal that cannot be opened", () => {
     }).pipe(Effect.scoped))
 })
 
-/** A database that remembers each statement that is run in it by a journal, with its values. */
-const recording = (seen: Map<string, ReadonlyArray<unknown>>) =>
-  Layer.map(Layer.unwrapScoped(Effect.map(journals.temporaryFile, journals.database)), (context) => {
-    const sql = Context.get(context, SqlClient.SqlClient)
-    const reserve = Effect.map(sql.reserve, (connection) => ({
-      ...connection,
-      execute: (text: string, values: ReadonlyArray<unknown>, transform: undefined) => {
-        seen.set(text, values)
-        return connection.execute(text, values, transform)
-      }
-    }))
-    // A client is a function with fields.
-    const client = new Proxy(sql, { get: (_, key) => key === "reserve" ? reserve : Reflect.get(sql, key) })
-    return Context.make(SqlClient.SqlClient, client)
-  })
-
 /** Every way to ask for a list: with any of the filters or none, from the first position or after one. */
 const everyList: ReadonlyArray<Parameters<Journal.JournalStore["list"]>[0]> = Array.from({ length: 64 }, (_, bits) => {
   const given = <A>(bit: number, value: A): A | undefined => (bits & (1 << bit)) === 0 ? undefined : value
@@ -270,7 +254,13 @@ describe("what a SQLite journal asks its database", () => {
     () =>
       Effect.gen(function*() {
         const seen = new Map<string, ReadonlyArray<unknown>>()
-        const journal = Layer.provide(Journal.layerSql(), recording(seen))
+        const journal = Layer.provide(
+          Journal.layerSql(),
+          journals.watched(
+            Layer.unwrapScoped(Effect.map(journals.temporaryFile, journals.database)),
+            (text, values) => void seen.set(text, values)
+          )
+        )
         // The whole suite, for every kind of statement; and once more the lists, for every combination.
         for (const { run } of JournalConformance.suite(journal, { runs: 5 })) yield* run
         yield* Effect.gen(function*() {

@@ -1,7 +1,7 @@
 /** The journals that tests run on: in memory, and in a SQLite file of the test's own. */
 import { SqlClient } from "@effect/sql"
 import { SqliteClient } from "@effect/sql-sqlite-node"
-import { Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { Journal } from "holdfast/Workflow"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -28,6 +28,25 @@ export const all: ReadonlyArray<readonly [name: string, layer: Layer.Layer<Journ
   ["memory", Journal.layerMemory],
   ["SQLite", sqlite]
 ]
+
+/** A database that tells of each statement before it is executed. */
+export const watched = <E>(
+  database: Layer.Layer<SqlClient.SqlClient, E>,
+  onStatement: (text: string, values: ReadonlyArray<unknown>) => void
+): Layer.Layer<SqlClient.SqlClient, E> =>
+  Layer.map(database, (context) => {
+    const sql = Context.get(context, SqlClient.SqlClient)
+    const reserve = Effect.map(sql.reserve, (connection) => ({
+      ...connection,
+      execute: (text: string, values: ReadonlyArray<unknown>, transform: undefined) => {
+        onStatement(text, values)
+        return connection.execute(text, values, transform)
+      }
+    }))
+    // A client is a function with fields.
+    const client = new Proxy(sql, { get: (_, key) => key === "reserve" ? reserve : Reflect.get(sql, key) })
+    return Context.make(SqlClient.SqlClient, client)
+  })
 
 /** Notes all that is written to a journal in memory. */
 export const recorded = (written: Array<Entry>) =>
