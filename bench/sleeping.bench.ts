@@ -21,7 +21,7 @@ import { heapInUse } from "./heap.js"
 const count = Number(process.argv[3] ?? 100_000)
 /** All wake within this time. */
 const window = 60_000
-const idle = 10_000
+const idle = 20_000
 
 const woken: Array<{ readonly due: number; readonly at: number }> = []
 
@@ -69,7 +69,8 @@ const main = Effect.gen(function*() {
     yield* Layer.build(engine)
     yield* Effect.repeat(Effect.delay(owned, 20), { until: (n) => n === count })
     const startUp = Date.now() - begin
-    yield* Effect.sleep(2_000)
+    // What the start has left is cleared away first.
+    yield* Effect.sleep(10_000)
     const heap = heapInUse() - heapBefore
     const before = process.cpuUsage()
     yield* Effect.sleep(idle)

@@ -35,6 +35,19 @@ describe("what is due when", () => {
       )
     ))
 
+  it.scoped("comes in that order too where who is told looks at the clock again (D6.9)", () =>
+    Effect.gen(function*() {
+      const fired: Array<string> = []
+      const queue: DueQueue<string> = yield* DueQueue.make<string>((item) => {
+        fired.push(item)
+        // It takes a while, in which others become due.
+        queue.catchUp(100)
+      })
+      for (let at = 0; at < 50; at++) queue.add(`${at}`, at, `${at}`)
+      queue.catchUp(20)
+      assert.deepStrictEqual(fired, Array.from({ length: 50 }, (_, at) => `${at}`))
+    }))
+
   it.effect("is waited for in steps that a timer of the platform can take (D3.2)", () =>
     Effect.gen(function*() {
       const slept: Array<number> = []

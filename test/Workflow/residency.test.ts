@@ -2,7 +2,7 @@
  * Which runs are in memory: seen by which histories are read again.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Layer, Ref, Schema, Scope, TestClock } from "effect"
+import { Deferred, Duration, Effect, Exit, Layer, Ref, Schema, Scope, TestClock } from "effect"
 import { globalValue } from "effect/GlobalValue"
 import { Activity, Client, Engine, Journal, Signal, Workflow } from "holdfast/Workflow"
 import { memoryStore } from "../../src/Workflow/internal/memory/memoryStore.js"
@@ -80,6 +80,45 @@ describe("runs in memory", () => {
         for (const id of ["a", "b", "c"]) assert.strictEqual(yield* Client.result(Sleeper, id), id.repeat(3))
         assert.isAtLeast(read.length, 8)
       }).pipe(Effect.provide(layer))
+    }))
+
+  it.effect("let those go first that were due before them and have to be read (D6.9)", () =>
+    Effect.gen(function*() {
+      const woken: Array<string> = []
+      const Timed = Workflow.make("Timed", { payload: Schema.Number })
+      const gate = yield* Effect.makeLatch(false)
+      const store = memoryStore()
+      const journal = Layer.scoped(
+        Journal.Journal,
+        Journal.make({ ...store, history: (runId) => Effect.zipRight(gate.await, store.history(runId)) })
+      )
+      const live = Timed.toLayer((seconds) =>
+        Effect.gen(function*() {
+          yield* Effect.race(Effect.sleep(Duration.seconds(seconds)), Effect.orDie(Note.receive))
+          const { workflowId } = yield* Workflow.info
+          yield* Workflow.sideEffect("woken", Schema.Void, () => void woken.push(workflowId))
+        })
+      )
+      yield* Effect.gen(function*() {
+        for (const [i, id] of ["first", "second", "third", "in memory", "told", "last"].entries()) {
+          yield* Client.start(Timed, { id, payload: 10 + i })
+          yield* TestClock.adjust(0)
+        }
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(woken, [])
+        // Who is told something waits for nobody's clock.
+        yield* poke("told")
+        assert.deepStrictEqual(woken, ["told"])
+        yield* gate.open
+        yield* TestClock.adjust(0)
+        assert.deepStrictEqual(woken, ["told", "first", "second", "third", "in memory", "last"])
+      }).pipe(Effect.provide(
+        live.pipe(
+          Layer.provideMerge(Engine.layer({ residentRuns: 3, replayConcurrency: 1 })),
+          Layer.provide(quiet),
+          Layer.provideMerge(journal)
+        )
+      ))
     }))
 
   it.effect("that have ended make room (T143, T144, T97, W-51)", () =>

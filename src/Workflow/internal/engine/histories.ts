@@ -12,14 +12,25 @@ import type { JournalStore, PendingActivity } from "../../Journal.js"
 type OnRead = (history: ReadonlyArray<Event>, activities: ReadonlyArray<PendingActivity>) => void
 
 interface Request {
+  readonly _tag: "Read"
   readonly runId: string
   readonly withActivities: boolean
   readonly onRead: OnRead
 }
 
+/** Somebody who has nothing to read, and comes after those who have come before. */
+interface Follower {
+  readonly _tag: "Follow"
+  readonly then: () => void
+}
+
 export interface BoundedHistories {
   /** Reads the history of a run, and its pending activities where they are asked for. */
   readonly read: (runId: string, withActivities: boolean, onRead: OnRead) => void
+  /** Whether anybody waits for others to be read. */
+  readonly isCrowded: () => boolean
+  /** Calls back once whoever waits now is being read. */
+  readonly follow: (then: () => void) => void
 }
 
 export const boundedHistories = (
@@ -29,7 +40,7 @@ export const boundedHistories = (
   Effect.gen(function*() {
     const runtime = yield* Effect.runtime()
     const scope = yield* Effect.scope
-    const waiting = new Set<Request>()
+    const waiting = new Set<Request | Follower>()
     let reading = 0
 
     const read = (request: Request): void => {
@@ -54,18 +65,21 @@ export const boundedHistories = (
 
     const next = (): void => {
       reading--
-      const [first] = waiting
-      if (first === undefined) return
-      waiting.delete(first)
-      read(first)
+      for (const first of waiting) {
+        waiting.delete(first)
+        if (first._tag === "Read") return read(first)
+        first.then()
+      }
     }
 
     return {
       read: (runId, withActivities, onRead) => {
-        const request = { runId, withActivities, onRead }
+        const request: Request = { _tag: "Read", runId, withActivities, onRead }
         if (reading >= atOnce) waiting.add(request)
         else read(request)
-      }
+      },
+      isCrowded: () => waiting.size > 0,
+      follow: (then) => void waiting.add({ _tag: "Follow", then })
     }
   })
 

@@ -11,7 +11,7 @@ export interface RunState extends Omit<OwnedRun, "blocked" | "cancelBy"> {
   blocked: boolean
   state: "idle" | "loading" | "committing" | "blocked"
   execution: Execution | undefined
-  /** The number up to which this worker knows the run's events; every arrival among them is consumed or `placed`. */
+  /** The number up to which this worker knows the run's events; every arrival among them is consumed or in `storedArrivals`. */
   knownSeq: number
   /** Somebody has written to the run what this worker has not seen: the journal tells what. */
   needsReload: boolean
@@ -25,6 +25,8 @@ export interface RunState extends Omit<OwnedRun, "blocked" | "cancelBy"> {
   pendingArrivals: Array<Unsequenced<Arrival>>
   /** Those that are being written with a turn. */
   arrivalsOfTurn: ReadonlyArray<Unsequenced<Arrival>>
+  /** Where it is among those whose timers are due: it waits for others to be read, or they have been. */
+  order: "waiting" | "passed" | undefined
   /** No turn is taken before this time, since those before have failed. */
   notBefore: number
   /** How many steps in a row have failed. */
@@ -47,6 +49,7 @@ export const ownedRun = (claimed: OwnedRun): RunState => ({
   eventsWhileLoading: [],
   arrivalsOfTurn: [],
   pendingArrivals: [],
+  order: undefined,
   notBefore: 0,
   failures: 0
 })

@@ -208,8 +208,6 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     }
 
     const deliver = (runId: string, arrival: Unsequenced<Arrival>): void => {
-      // What was due before this arrived, comes before it, also where no timer could fire in between.
-      timers.catchUp(clock.unsafeCurrentTimeMillis())
       const run = owned.get(runId)
       if (run === undefined) return
       // No turn will consume it soon, so it goes to the journal alone.
@@ -341,7 +339,29 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       for (const event of posted) onExternalEvent(run, event)
       if (execution.fault !== undefined) return block(run, execution.fault)
       if (run.blocked) unblock(run)
-      if (run.storedArrivals.length + run.pendingArrivals.length > 0) wake(run)
+      if (run.storedArrivals.length + run.pendingArrivals.length === 0) return
+      run.order = "passed"
+      wake(run)
+    }
+
+    /**
+     * Whether a run in memory lets those go first that were due before it and have to be read. Only what a clock makes due has
+     * an order; who has something else to do does it at once.
+     */
+    const waitsInOrder = (run: RunState): boolean => {
+      const inOrder = run.order === "passed" || !histories.isCrowded() || run.storedArrivals.length > 0 ||
+        run.pendingArrivals.some(({ _tag }) => _tag !== "TimerFired")
+      if (inOrder) {
+        run.order = undefined
+      } else if (run.order === undefined) {
+        run.order = "waiting"
+        histories.follow(() => {
+          if (owned.get(run.runId) !== run) return
+          run.order = "passed"
+          wake(run)
+        })
+      }
+      return !inOrder
     }
 
     const takeTurn = (run: RunState, now: number): void => {
@@ -350,7 +370,7 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       if (run.needsReload) unload(run)
       const { execution } = run
       if (execution === undefined) return load(run, program)
-      if (run.storedArrivals.length + run.pendingArrivals.length === 0) return
+      if (run.storedArrivals.length + run.pendingArrivals.length === 0 || waitsInOrder(run)) return
       const arrivals = run.pendingArrivals
       const commands = execution.turn(now, [...run.storedArrivals, ...arrivals]).map(withRetry)
       if (execution.fault !== undefined) return block(run, execution.fault)
@@ -481,7 +501,11 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
       runner,
       store,
       writes,
-      onEnd: deliver,
+      onEnd: (runId, end) => {
+        // What was due before this end comes before it, also where no timer could fire in between.
+        timers.catchUp(clock.unsafeCurrentTimeMillis())
+        deliver(runId, end)
+      },
       onRetry: (runId, event, recorded) => {
         const run = owned.get(runId)
         if (run !== undefined) append(run, [event], recorded)

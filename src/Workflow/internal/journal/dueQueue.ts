@@ -22,6 +22,9 @@ export class DueQueue<A> {
   private heap: Array<Due<A>> = []
   private readonly byKey = new Map<string, Due<A>>()
   private order = 0
+  /** What is due and has not been told of yet, in order. */
+  private firing: Array<Due<A>> = []
+  private fired = 0
 
   private constructor(
     private readonly onDue: (item: A, now: number) => void,
@@ -75,18 +78,21 @@ export class DueQueue<A> {
     if (this.heap[0] !== undefined && this.heap[0].at < now) this.run(now)
   }
 
+  /** Also from within `onDue`: what is left of an outer run then comes before what has become due meanwhile. */
   private run(now: number): void {
-    const due: Array<Due<A>> = []
     for (let top = this.heap[0]; top !== undefined && (top.cancelled || top.at <= now); top = this.heap[0]) {
       this.pop()
-      if (!top.cancelled) due.push(top)
+      if (!top.cancelled) this.firing.push(top)
     }
-    for (const each of due) {
+    while (this.fired < this.firing.length) {
+      const each = this.firing[this.fired++]!
       // What one item leads to may cancel another.
       if (each.cancelled) continue
       this.byKey.delete(each.key)
       this.onDue(each.item, now)
     }
+    this.firing = []
+    this.fired = 0
   }
 
   private push(due: Due<A>): void {
