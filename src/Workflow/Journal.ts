@@ -148,8 +148,8 @@ export interface PendingTimer {
 export interface Claimed {
   /** Runs that the worker owned before and that are due, with the number of the last arrival. */
   readonly due: ReadonlyArray<{ readonly runId: string; readonly dueSeq: number }>
-  /** There may be more suspects to claim. */
-  readonly moreSuspects: boolean
+  /** More runs in quarantine may be claimed. */
+  readonly moreQuarantined: boolean
   readonly runs: ReadonlyArray<OwnedRun>
   readonly activities: ReadonlyArray<PendingActivity>
   readonly timers: ReadonlyArray<PendingTimer>
@@ -352,7 +352,7 @@ export interface Written {
 }
 
 /**
- * What became of an entry; `news` is what it has written to runs that its writer does not own.
+ * What became of an entry; `notifications` tell what it has written to runs that its writer does not own.
  *
  * - `Started`: the run of that workflow id, and whether this entry created it.
  * - `Exists`: refused, since the workflow id has this run and the entry's policies do not allow another one.
@@ -373,12 +373,12 @@ export type Receipt =
     readonly _tag: "Started"
     readonly created: boolean
     readonly record: RunRecord
-    readonly news: ReadonlyArray<Notification>
+    readonly notifications: ReadonlyArray<Notification>
   }
   | { readonly _tag: "Exists"; readonly record: RunRecord }
-  | { readonly _tag: "Appended"; readonly lastSeq: number; readonly news: ReadonlyArray<Notification> }
+  | { readonly _tag: "Appended"; readonly lastSeq: number; readonly notifications: ReadonlyArray<Notification> }
   | { readonly _tag: "Conflict" }
-  | { readonly _tag: "Posted"; readonly runId: string; readonly news: ReadonlyArray<Notification> }
+  | { readonly _tag: "Posted"; readonly runId: string; readonly notifications: ReadonlyArray<Notification> }
   | { readonly _tag: "Duplicate"; readonly runId: string }
   | { readonly _tag: "NotOpen"; readonly known: boolean }
   | { readonly _tag: "Recorded" }
@@ -491,16 +491,16 @@ export interface JournalStore {
    * from its first claim or heartbeat to its release; one without a lease counts as alive.
    *
    * A run counts the owners that died while they had something to do for it (it is due, or an activity is pending), until
-   * an owner appends to it: each claim from a dead owner is one. From three on it is a suspect: at most `suspects` of these
-   * are claimed from dead owners, those with the fewest deaths first; and from six on it rests after each such claim, for
-   * a second and then twice as long each time, up to 256 seconds. A suspect that rests is not among `moreSuspects`.
+   * an owner appends to it: each claim from a dead owner is one. From three on it is in quarantine: at most `quarantined` of
+   * these are claimed from dead owners, those with the fewest deaths first; and from six on it rests after each such claim,
+   * for a second and then twice as long each time, up to 256 seconds. A run that rests is not among `moreQuarantined`.
    */
   readonly claim: (options: {
     readonly worker: string
     readonly workflows: ReadonlyArray<string>
     readonly now: number
     readonly leaseUntil: number
-    readonly suspects: number
+    readonly quarantined: number
   }) => Effect.Effect<Claimed, JournalError>
   /**
    * Takes up to `limit` attempts from a queue that may start, of these activities: those that no worker has taken, or one
@@ -575,7 +575,7 @@ export interface LocalWorker {
 }
 
 /**
- * The journal of this process: a store, its one writer, and the news of what is written.
+ * The journal of this process: a store, its one writer, and the notifications of what is written.
  *
  * @since 0.1.0
  * @category services
@@ -634,7 +634,7 @@ export const make = (
     const { isOpen, ...writer } = yield* groupCommit(
       store,
       watch.onWritten,
-      watch.onNews,
+      watch.onNotification,
       watch.localWorkerFor,
       lockTimeout
     )

@@ -362,7 +362,13 @@ describe("an engine that ends", () => {
       const { runId } = yield* Effect.provide(Client.start(Worker, { id: "w" }), context)
       yield* TestClock.adjust("1 hour")
       yield* Scope.close(scope, Exit.void)
-      const { runs } = yield* store.claim({ worker: "next", workflows: ["Worker"], now: 0, leaseUntil: 1, suspects: 1 })
+      const { runs } = yield* store.claim({
+        worker: "next",
+        workflows: ["Worker"],
+        now: 0,
+        leaseUntil: 1,
+        quarantined: 1
+      })
       assert.deepStrictEqual(runs.map((run) => run.runId), [runId])
       yield* store.release("next")
       yield* Effect.gen(function*() {

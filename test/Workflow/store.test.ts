@@ -153,7 +153,7 @@ describe("a SQLite journal whose commit fails", () => {
       assert.strictEqual(error.reason, "Version")
       assert.match(error.message, /event 3 .*Chaotic.*run the version/)
       yield* store.release("a")
-      const claimed = yield* store.claim({ worker: "b", workflows: ["W"], now: at, leaseUntil: at + 1, suspects: 1 })
+      const claimed = yield* store.claim({ worker: "b", workflows: ["W"], now: at, leaseUntil: at + 1, quarantined: 1 })
       assert.deepStrictEqual(claimed.runs.map(({ runId }) => runId), ["r", "s"])
       assert.deepStrictEqual(claimed.activities.map(({ runId }) => runId), ["s"])
       assert.deepStrictEqual(claimed.unread, ["r"])

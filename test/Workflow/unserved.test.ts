@@ -103,7 +103,7 @@ for (const [name, journal] of journals.all) {
           assert.include(lines, "INFO holdfast: nothing waits in vain for activity Render in queue \"gpu\" any more")
         })))
 
-    it.scoped("what is served in a moment is no news", () =>
+    it.scoped("what is served in a moment is no notifications", () =>
       observed(journal, ({ engine, lines }) =>
         Effect.gen(function*() {
           const context = yield* Layer.build(engine(OrderLive))

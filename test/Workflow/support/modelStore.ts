@@ -121,7 +121,7 @@ export const modelStore = (): JournalStore => {
     run: Pick<OwnedRun, "runId" | "workflowId" | "workflow">,
     worker: string | undefined,
     events: ReadonlyArray<Unsequenced<Event>>,
-    news: Array<Notification>
+    notifications: Array<Notification>
   ): Stored => {
     const [started] = events
     if (started?._tag !== "RunStarted") throw new Error(`run ${run.runId} does not begin with RunStarted`)
@@ -146,7 +146,7 @@ export const modelStore = (): JournalStore => {
     runs.set(runId, stored)
     latest.set(workflowId, stored)
     const placed = append(stored, events)
-    news.push({ _tag: "RunCreated", owner: worker, run: ownedRun(stored), events: placed.map(copyOf) })
+    notifications.push({ _tag: "RunCreated", owner: worker, run: ownedRun(stored), events: placed.map(copyOf) })
     return stored
   }
 
@@ -221,17 +221,22 @@ export const modelStore = (): JournalStore => {
     return events
   }
 
-  const post = (stored: Stored, event: Unsequenced<ExternalEvent>, news: Array<Notification>): void => {
+  const post = (stored: Stored, event: Unsequenced<ExternalEvent>, notifications: Array<Notification>): void => {
     const [posted] = append(stored, [event])
-    news.push({ _tag: "Posted", owner: stored.owner, runId: stored.run.runId, event: copyOf(posted as ExternalEvent) })
+    notifications.push({
+      _tag: "Posted",
+      owner: stored.owner,
+      runId: stored.run.runId,
+      event: copyOf(posted as ExternalEvent)
+    })
     if (stored.closed !== undefined) {
       pendingConsequences.push({ _tag: "Closed", stored, closed: stored.closed, next: undefined })
     }
   }
 
   /** The same where the run may have closed meanwhile. */
-  const tell = (stored: Stored, event: Unsequenced<ExternalEvent>, news: Array<Notification>): void => {
-    if (stored.closed === undefined) post(stored, event, news)
+  const tell = (stored: Stored, event: Unsequenced<ExternalEvent>, notifications: Array<Notification>): void => {
+    if (stored.closed === undefined) post(stored, event, notifications)
   }
 
   const isKnownSignal = (stored: Stored, event: Unsequenced<ExternalEvent>): boolean =>
@@ -241,15 +246,15 @@ export const modelStore = (): JournalStore => {
 
   const start = (entry: Extract<Entry, { readonly _tag: "Start" }>): Receipt => {
     const { run, signal, started, workflow, workflowId } = entry
-    const news: Array<Notification> = []
+    const notifications: Array<Notification> = []
     const existing = latest.get(workflowId)
     const decision = decideStart(existing && record(existing), entry)
     if (decision === "Refuse") return { _tag: "Exists", record: record(existing!) }
     const attached = decision === "Attach" ? existing : undefined
-    if (decision === "Replace") post(existing!, replacedAt(started.at), news)
-    const stored = attached ?? begin({ ...run, workflowId, workflow }, run.worker, [started], news)
-    if (signal !== undefined && !isKnownSignal(stored, signal)) post(stored, signal, news)
-    return { _tag: "Started", created: attached === undefined, record: record(stored), news }
+    if (decision === "Replace") post(existing!, replacedAt(started.at), notifications)
+    const stored = attached ?? begin({ ...run, workflowId, workflow }, run.worker, [started], notifications)
+    if (signal !== undefined && !isKnownSignal(stored, signal)) post(stored, signal, notifications)
+    return { _tag: "Started", created: attached === undefined, record: record(stored), notifications }
   }
 
   const send = ({ event, workflowId }: Extract<Entry, { readonly _tag: "Post" }>): Receipt => {
@@ -257,9 +262,9 @@ export const modelStore = (): JournalStore => {
     if (stored === undefined || stored.closed !== undefined) return { _tag: "NotOpen", known: stored !== undefined }
     const { runId } = stored.run
     if (isKnownSignal(stored, event)) return { _tag: "Duplicate", runId }
-    const news: Array<Notification> = []
-    post(stored, event, news)
-    return { _tag: "Posted", runId, news }
+    const notifications: Array<Notification> = []
+    post(stored, event, notifications)
+    return { _tag: "Posted", runId, notifications }
   }
 
   const pendingAttempt = (
@@ -282,9 +287,9 @@ export const modelStore = (): JournalStore => {
     if (pending === undefined || (unstarted === true && pending[1].startedAt !== undefined)) {
       return { _tag: "NotPending" }
     }
-    const news: Array<Notification> = []
-    post(pending[0], event, news)
-    return { _tag: "Posted", runId, news }
+    const notifications: Array<Notification> = []
+    post(pending[0], event, notifications)
+    return { _tag: "Posted", runId, notifications }
   }
 
   const beat = (
@@ -324,11 +329,11 @@ export const modelStore = (): JournalStore => {
     stored.deaths = 0
     const lastSeq = stored.events.length
     for (const ask of asksOf(events, children)) pendingConsequences.push({ _tag: "Requested", stored, ask })
-    const news: Array<Notification> = []
-    const begun = next && begin({ ...stored.run, runId: next.runId }, entry.worker, firstEvents(next), news)
+    const notifications: Array<Notification> = []
+    const begun = next && begin({ ...stored.run, runId: next.runId }, entry.worker, firstEvents(next), notifications)
     const { closed } = stored
     if (closed !== undefined) pendingConsequences.push({ _tag: "Closed", stored, closed, next: begun })
-    return { _tag: "Appended", lastSeq, news }
+    return { _tag: "Appended", lastSeq, notifications }
   }
 
   const write = (entry: Entry): Receipt => {
@@ -349,39 +354,39 @@ export const modelStore = (): JournalStore => {
 
   // --- consequences
 
-  const askFor = (parent: Stored, scheduled: ChildScheduled, run: NewRun, news: Array<Notification>): void => {
+  const askFor = (parent: Stored, scheduled: ChildScheduled, run: NewRun, notifications: Array<Notification>): void => {
     const { command, parentClose, workflow, workflowId } = scheduled
     const existing = latest.get(workflowId)
     const decision = existing === parent ? "Refuse" : decideStart(existing && record(existing), scheduled)
-    if (decision === "Refuse") return tell(parent, childRefused(scheduled, record(existing!)), news)
+    if (decision === "Refuse") return tell(parent, childRefused(scheduled, record(existing!)), notifications)
     if (decision === "Attach" && existing!.closed !== undefined) {
-      return tell(parent, childClosed(command, existing!.run.runId, existing!.closed), news)
+      return tell(parent, childClosed(command, existing!.run.runId, existing!.closed), notifications)
     }
-    if (decision === "Replace") post(existing!, replacedAt(scheduled.at), news)
+    if (decision === "Replace") post(existing!, replacedAt(scheduled.at), notifications)
     const child = decision === "Attach"
       ? existing!
-      : begin({ ...run, workflowId, workflow }, run.worker, [childStarted(scheduled, parent.run)], news)
+      : begin({ ...run, workflowId, workflow }, run.worker, [childStarted(scheduled, parent.run)], notifications)
     // Where the parent has closed in the same transaction, what follows from that comes after this.
     links.add({ child, parent, command, parentClose })
   }
 
   /** The parent has ended before its child. */
-  const endWith = ({ child, parentClose }: Link, at: number, news: Array<Notification>): void => {
+  const endWith = ({ child, parentClose }: Link, at: number, notifications: Array<Notification>): void => {
     const message = parentEnded(parentClose, at)
-    if (message !== undefined) tell(child, message, news)
+    if (message !== undefined) tell(child, message, notifications)
   }
 
-  const asked = (stored: Stored, ask: Ask, news: Array<Notification>): void => {
+  const asked = (stored: Stored, ask: Ask, notifications: Array<Notification>): void => {
     switch (ask._tag) {
       case "Child":
-        return askFor(stored, ask.scheduled, ask.run, news)
+        return askFor(stored, ask.scheduled, ask.run, notifications)
       case "DetachChild": {
         const { at, target } = ask.cancelled
         for (const link of links) {
           if (link.parent !== stored || link.command !== target) continue
           links.delete(link)
           const message = parentLeft(link.parentClose, at)
-          if (message !== undefined) tell(link.child, message, news)
+          if (message !== undefined) tell(link.child, message, notifications)
         }
         return
       }
@@ -389,20 +394,27 @@ export const modelStore = (): JournalStore => {
         const to = latest.get(ask.sent.workflowId)
         const open = to !== undefined && to.closed === undefined
         const message = messageOf(ask.sent)
-        if (open && !isKnownSignal(to, message)) post(to, message, news)
+        if (open && !isKnownSignal(to, message)) post(to, message, notifications)
         const outcome = open ? "Delivered" : to === undefined ? "NotFound" : "Ended"
-        tell(stored, answerTo(ask.sent, outcome), news)
+        tell(stored, answerTo(ask.sent, outcome), notifications)
       }
     }
   }
 
-  const closed = (stored: Stored, closing: Closing, next: Stored | undefined, news: Array<Notification>): void => {
+  const closed = (
+    stored: Stored,
+    closing: Closing,
+    next: Stored | undefined,
+    notifications: Array<Notification>
+  ): void => {
     for (const link of links) {
       if (link.child !== stored) continue
       if (next !== undefined) link.child = next
       else {
         links.delete(link)
-        if (link.command !== undefined) tell(link.parent, childClosed(link.command, stored.run.runId, closing), news)
+        if (link.command !== undefined) {
+          tell(link.parent, childClosed(link.command, stored.run.runId, closing), notifications)
+        }
       }
     }
     for (const link of links) {
@@ -412,20 +424,20 @@ export const modelStore = (): JournalStore => {
         link.command = undefined
       } else {
         links.delete(link)
-        endWith(link, closing.at, news)
+        endWith(link, closing.at, notifications)
       }
     }
   }
 
   const settle = (): ReadonlyArray<Notification> => {
-    const news: Array<Notification> = []
+    const notifications: Array<Notification> = []
     for (const consequence of pendingConsequences) {
       const { stored } = consequence
-      if (consequence._tag === "Requested") asked(stored, consequence.ask, news)
-      else closed(stored, consequence.closed, consequence.next, news)
+      if (consequence._tag === "Requested") asked(stored, consequence.ask, notifications)
+      else closed(stored, consequence.closed, consequence.next, notifications)
     }
     pendingConsequences = []
-    return news
+    return notifications
   }
 
   const writeAll = (entries: ReadonlyArray<Entry>): Written => {
@@ -501,20 +513,20 @@ export const modelStore = (): JournalStore => {
           return stored?.closed === undefined ? [] : [record(stored)]
         })
       ),
-    claim: ({ leaseUntil, now, suspects, worker, workflows }) =>
+    claim: ({ leaseUntil, now, quarantined, worker, workflows }) =>
       Effect.sync(() => {
         leases.set(worker, leaseUntil)
         const open = [...runs.values()].filter(({ closed }) => closed === undefined)
         const due = open.filter(({ dueSeq, owner }) => owner === worker && dueSeq > 0)
         const claimable = open.filter(({ run }) => workflows.includes(run.workflow))
         const fromDead = claimable.filter(({ owner }) => owner !== undefined && isOver(owner, now))
-        const suspected = fromDead
+        const quarantinedRuns = fromDead
           .filter(({ deaths, claimNotBefore }) => deaths >= quarantineAfter && claimNotBefore <= now)
           .sort((a, b) => a.deaths - b.deaths)
         const claimed = [
           ...claimable.filter(({ owner }) => owner === undefined),
           ...fromDead.filter(({ deaths }) => deaths < quarantineAfter),
-          ...suspected.slice(0, suspects)
+          ...quarantinedRuns.slice(0, quarantined)
         ]
         for (const stored of claimed) {
           const busy = stored.dueSeq > 0 || stored.activities.size > 0
@@ -526,7 +538,7 @@ export const modelStore = (): JournalStore => {
           stored.epoch++
         }
         return {
-          moreSuspects: suspected.length > suspects,
+          moreQuarantined: quarantinedRuns.length > quarantined,
           due: due.map(({ dueSeq, run: { runId } }) => ({ runId, dueSeq })),
           runs: claimed.map(ownedRun),
           activities: claimed.flatMap((stored) => activitiesOf(stored).map(publicPart)),

@@ -38,7 +38,7 @@ export type Step =
     readonly worker: string
     readonly workflows: ReadonlyArray<string>
     readonly lease: number
-    readonly suspects: number
+    readonly quarantined: number
   }
   | { readonly _tag: "Take"; readonly worker: string; readonly limit: number }
   | {
@@ -190,7 +190,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       worker: workers,
       workflows: fc.constantFrom(["W"], ["W", "V"], []),
       lease: fc.constantFrom(1, 2, 100),
-      suspects: fc.nat(2)
+      quarantined: fc.nat(2)
     })
   },
   {

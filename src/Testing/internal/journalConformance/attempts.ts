@@ -45,7 +45,7 @@ export const attempts = theme(
       yield* same("the receipt", yield* receipt(report("r", completed(1, "\"ok\""))), {
         _tag: "Posted",
         runId: "r",
-        news: [{ _tag: "Posted", owner: "a", runId: "r", event: { ...completed(1, "\"ok\""), seq: 5 } }]
+        notifications: [{ _tag: "Posted", owner: "a", runId: "r", event: { ...completed(1, "\"ok\""), seq: 5 } }]
       })
       yield* same("what is pending", (yield* pendingOf(subject)).map(({ scheduled }) => scheduled.command), [2])
       yield* same("what is due", (yield* claim("a", { workflows: [] })).due, [{ runId: "r", dueSeq: 5 }])

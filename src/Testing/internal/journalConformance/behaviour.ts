@@ -60,7 +60,7 @@ export const subjectOf = (store: JournalStore): Subject => {
     record: (runId) => Effect.map(store.run(runId), Option.getOrUndefined),
     claim: (worker, options) => {
       const now = options?.now ?? at
-      return store.claim({ worker, workflows: ["W"], now, leaseUntil: now + 10, suspects: 1, ...options })
+      return store.claim({ worker, workflows: ["W"], now, leaseUntil: now + 10, quarantined: 1, ...options })
     },
     take: (worker, options) =>
       store.takeAttempts({ worker, queue: "q", activities: ["A"], limit: 10, now: at, ...options })

@@ -27,7 +27,7 @@ export const children = theme(
           executionDeadline: at + 90,
           payload: "6"
         }
-        yield* same("the receipt", receipts, [{ _tag: "Appended", lastSeq: 3, news: [] }])
+        yield* same("the receipt", receipts, [{ _tag: "Appended", lastSeq: 3, notifications: [] }])
         yield* same("what follows", consequences, [{
           _tag: "RunCreated",
           owner: "b",
@@ -59,10 +59,16 @@ export const children = theme(
           ...append("p", [turn(1), child(1), turn(1), child(2), child(3)]),
           children: [1, 2, 3].map((n) => ({ runId: `c${n}`, worker: n === 2 ? undefined : "a" }))
         })
-        yield* same("the receipt", receipts[0], { _tag: "Appended", lastSeq: 6, news: [] })
+        yield* same("the receipt", receipts[0], { _tag: "Appended", lastSeq: 6, notifications: [] })
         yield* same(
           "who is told",
-          consequences.map((news) => [news._tag, news.owner, news._tag === "RunCreated" && news.run.runId]),
+          consequences.map((
+            notifications
+          ) => [
+            notifications._tag,
+            notifications.owner,
+            notifications._tag === "RunCreated" && notifications.run.runId
+          ]),
           [["RunCreated", "a", "c1"], ["RunCreated", undefined, "c2"], ["RunCreated", "a", "c3"]]
         )
         for (const n of [1, 2, 3]) {
@@ -168,7 +174,12 @@ export const children = theme(
                 )
                 yield* same(
                   `${it}: who is told`,
-                  consequences.map((news) => [news._tag, news._tag === "RunCreated" ? news.run.runId : news.runId]),
+                  consequences.map((
+                    notifications
+                  ) => [
+                    notifications._tag,
+                    notifications._tag === "RunCreated" ? notifications.run.runId : notifications.runId
+                  ]),
                   [
                     ...expected === "replaced" ? [["Posted", old]] : [],
                     ...begun ? [["RunCreated", child]] : expected === "attached" ? [] : [["Posted", parent]]
@@ -225,7 +236,9 @@ export const children = theme(
       const { consequences } = yield* write(lastTurn("c1", 1))
       yield* same(
         "in the order in which they have asked",
-        consequences.map((news) => news._tag === "Posted" && [news.runId, news.event._tag]),
+        consequences.map((notifications) =>
+          notifications._tag === "Posted" && [notifications.runId, notifications.event._tag]
+        ),
         [["p1", "ChildClosed"], ["p2", "ChildClosed"]]
       )
       for (const parent of ["p1", "p2"]) {

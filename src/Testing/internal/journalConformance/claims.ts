@@ -33,7 +33,7 @@ export const claims = theme(
       Effect.gen(function*() {
         yield* same("nothing", yield* claim("b"), {
           due: [],
-          moreSuspects: false,
+          moreQuarantined: false,
           runs: [],
           activities: [],
           timers: []
@@ -41,7 +41,7 @@ export const claims = theme(
         yield* write(free("r", { started: { runTimeout: 100 } }))
         yield* same("the claim", yield* claim("b"), {
           due: [],
-          moreSuspects: false,
+          moreQuarantined: false,
           runs: [{
             runId: "r",
             workflowId: "id of r",
@@ -220,7 +220,7 @@ export const claims = theme(
       })
   ),
   behaviour(
-    "a run that has outlived three owners while they had something to do is a suspect",
+    "a run that has outlived three owners while they had something to do is in quarantine",
     (subject) =>
       Effect.gen(function*() {
         const { claim, record, store, tags, write } = subject
@@ -236,7 +236,7 @@ export const claims = theme(
         yield* same("three", (yield* die(10)).length, 4)
         yield* sameSet("then none without a leave, but who had nothing to do", yield* die(0), ["idle"])
         const more = yield* die.claim(2)
-        yield* same("as many as are wanted, and whether there are more", [more.runs.length, more.moreSuspects], [
+        yield* same("as many as are wanted, and whether there are more", [more.runs.length, more.moreQuarantined], [
           3,
           true
         ])
@@ -245,10 +245,10 @@ export const claims = theme(
         const first = rest.runs.find(({ runId }) => runId !== "idle")
         yield* same("those with the fewest deaths come first", [
           first !== undefined && !more.runs.some(({ runId }) => runId === first.runId),
-          rest.moreSuspects
+          rest.moreQuarantined
         ], [true, true])
         const all = yield* die.claim(3)
-        yield* same("all, and no more", [all.runs.length, all.moreSuspects], [4, false])
+        yield* same("all, and no more", [all.runs.length, all.moreQuarantined], [4, false])
 
         const busy = all.runs.find(({ runId }) => runId === "busy")!
         yield* same(
@@ -260,35 +260,38 @@ export const claims = theme(
         yield* store.release(die.owner())
         yield* same(
           "who gives a run up has not died of it",
-          (yield* claim("b", { now: at + 10 ** 6, suspects: 0 })).runs.length,
+          (yield* claim("b", { now: at + 10 ** 6, quarantined: 0 })).runs.length,
           2
         )
         yield* same("nothing of that is in the history", (yield* record("worst"))?.events, 1)
       })
   ),
-  behaviour("from six deaths on a suspect rests, each time twice as long", (subject) =>
-    Effect.gen(function*() {
-      const { write } = subject
-      yield* write(free("r"))
-      const die = dying(subject)
-      // The first claim is not from a dead owner; each of the next is one death more.
-      for (let claims = 0; claims < 6; claims++) yield* die(1)
-      for (let deaths = 6; deaths < 17; deaths++) {
-        yield* same(`it is claimed, death ${deaths}`, yield* die(1), ["r"])
-        const rest = 1_000 * 2 ** Math.min(deaths - 6, 8)
-        const early = yield* die.claim(1, rest - 1)
-        yield* same(`it rests for ${rest} ms`, [early.runs, early.moreSuspects], [[], false])
-      }
-    }))
+  behaviour(
+    "from six deaths on a run in quarantine rests, each time twice as long",
+    (subject) =>
+      Effect.gen(function*() {
+        const { write } = subject
+        yield* write(free("r"))
+        const die = dying(subject)
+        // The first claim is not from a dead owner; each of the next is one death more.
+        for (let claims = 0; claims < 6; claims++) yield* die(1)
+        for (let deaths = 6; deaths < 17; deaths++) {
+          yield* same(`it is claimed, death ${deaths}`, yield* die(1), ["r"])
+          const rest = 1_000 * 2 ** Math.min(deaths - 6, 8)
+          const early = yield* die.claim(1, rest - 1)
+          yield* same(`it rests for ${rest} ms`, [early.runs, early.moreQuarantined], [[], false])
+        }
+      })
+  )
 )
 
 /** Claims with ever new workers, each of which is dead a millisecond later. */
 const dying = ({ claim }: Subject) => {
   let now = at
   let workers = 0
-  const next = (suspects: number, after = 1) =>
-    claim(`w${++workers}`, { now: now += after, leaseUntil: now + 1, suspects })
-  return Object.assign((suspects: number) => Effect.map(next(suspects), idsOf), {
+  const next = (quarantined: number, after = 1) =>
+    claim(`w${++workers}`, { now: now += after, leaseUntil: now + 1, quarantined })
+  return Object.assign((quarantined: number) => Effect.map(next(quarantined), idsOf), {
     claim: next,
     owner: () => `w${workers}`
   })

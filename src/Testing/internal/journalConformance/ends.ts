@@ -153,7 +153,7 @@ export const endings = theme(
           {
             _tag: "Appended",
             lastSeq: 8,
-            news: [{
+            notifications: [{
               _tag: "RunCreated",
               owner: "a",
               run: {
@@ -190,7 +190,7 @@ export const endings = theme(
         yield* same("its owner goes on", yield* receipt(append("s", [turn(3)])), {
           _tag: "Appended",
           lastSeq: 4,
-          news: []
+          notifications: []
         })
         yield* same("and once more", (yield* receipt(entries.goOn("s", 4, "t")))._tag, "Appended")
         yield* same("a signal that a run before had", (yield* receipt(post("r", signal({ id: "one" }))))._tag, "Posted")

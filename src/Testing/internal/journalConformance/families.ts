@@ -77,7 +77,9 @@ export const families = theme(
         const { consequences } = yield* write(post("r0", termination))
         yield* same(
           "who is told",
-          consequences.map((news) => news._tag === "Posted" && [news.runId, news.event._tag]),
+          consequences.map((notifications) =>
+            notifications._tag === "Posted" && [notifications.runId, notifications.event._tag]
+          ),
           [["r1", "RunTerminated"], ["r2", "RunTerminated"], ["r3", "RunTerminated"], ["r4", "CancelRequested"]]
         )
         const statuses = yield* Effect.forEach([0, 1, 2, 3, 4, 5], (n) => record(`r${n}`))
@@ -144,7 +146,9 @@ export const families = theme(
         yield* same("the receipt", receipts[0]?._tag, "Appended")
         yield* same(
           "what follows",
-          consequences.map((news) => news._tag === "RunCreated" && [news.run.runId, news.run.workflowId]),
+          consequences.map((notifications) =>
+            notifications._tag === "RunCreated" && [notifications.run.runId, notifications.run.workflowId]
+          ),
           [["p/2", "child 2"], ["p/4", "child 4"]]
         )
         yield* same("the others", [yield* record("p/1"), yield* record("p/3")], [undefined, undefined])
@@ -190,7 +194,11 @@ export const families = theme(
         const { consequences } = yield* write({ ...replacing, children: [{ runId: "c2", worker: "a" }] })
         yield* same(
           "what follows",
-          consequences.map((news) => news._tag === "RunCreated" ? [news.run.runId] : [news.runId, news.event._tag]),
+          consequences.map((notifications) =>
+            notifications._tag === "RunCreated"
+              ? [notifications.run.runId]
+              : [notifications.runId, notifications.event._tag]
+          ),
           [["c1", "RunTerminated"], ["c2"], ["p", "ChildClosed"], ["g", "RunTerminated"]]
         )
         yield* same("the end of the one before", (yield* record("c1"))?.closed, {
@@ -204,7 +212,11 @@ export const families = theme(
           ["RunStarted", "TurnTaken", "ChildScheduled"]
         ])
         const again = yield* write(start("c3", { workflowId: "w", workflow: "C", conflict: "terminate" }))
-        yield* same("also by a start", again.consequences.map((news) => news._tag === "Posted" && news.runId), ["q"])
+        yield* same(
+          "also by a start",
+          again.consequences.map((notifications) => notifications._tag === "Posted" && notifications.runId),
+          ["q"]
+        )
       })
   ),
   behaviour(

@@ -72,7 +72,12 @@ export const groups = theme(
         ])
         yield* same(
           "what follows comes after the entries, so that the run has closed by then",
-          consequences.map((news) => [news._tag, news._tag === "RunCreated" ? news.run.runId : news.event._tag]),
+          consequences.map((
+            notifications
+          ) => [
+            notifications._tag,
+            notifications._tag === "RunCreated" ? notifications.run.runId : notifications.event._tag
+          ]),
           [["RunCreated", "r/2"], ["Posted", "RunTerminated"]]
         )
       })

@@ -91,15 +91,19 @@ export const histories = theme(
         yield* same("the first append", yield* receipt(append("r", [turn(1), entries.scheduled(1)])), {
           _tag: "Appended",
           lastSeq: 3,
-          news: []
+          notifications: []
         })
         yield* write(append("other", [turn(1)]))
         yield* same("the second append", yield* receipt(append("r", [completed(1), turn(3, 1)])), {
           _tag: "Appended",
           lastSeq: 5,
-          news: []
+          notifications: []
         })
-        yield* same("nothing is nothing", yield* receipt(append("r", [])), { _tag: "Appended", lastSeq: 5, news: [] })
+        yield* same("nothing is nothing", yield* receipt(append("r", [])), {
+          _tag: "Appended",
+          lastSeq: 5,
+          notifications: []
+        })
         const history = yield* store.history("r")
         yield* same("the numbers", history.map(({ seq }) => seq), [1, 2, 3, 4, 5])
         yield* same("what comes after number 3 is what was written after it", history.filter(({ seq }) => seq > 3), [

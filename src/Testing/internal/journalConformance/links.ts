@@ -34,7 +34,7 @@ export const sends = theme(
           signalSent(1, "id of to", { payload: "\"hi\"", id: "once" }),
           cancelSent(2, "id of to")
         ]))
-        yield* same("the receipt", receipts[0], { _tag: "Appended", lastSeq: 4, news: [] })
+        yield* same("the receipt", receipts[0], { _tag: "Appended", lastSeq: 4, notifications: [] })
         const received = { ...signal({ at: at + 4, payload: "\"hi\"", id: "once" }), seq: 3 }
         const asked = { _tag: "CancelRequested", seq: 4, at: at + 4, reason: "asked by another run" }
         const answer = (target: number, seq: number) => ({
@@ -98,7 +98,7 @@ export const sends = theme(
           "SignalReceived"
         ])
         yield* same("a run may send to itself", (yield* kinds("r")).slice(-2), ["SignalReceived", "SendAnswered"])
-        yield* same("news", consequences.length, 10)
+        yield* same("notifications", consequences.length, 10)
       })
   ),
   behaviour(
@@ -234,7 +234,9 @@ export const links = theme(
         const { consequences } = yield* write(goOn("p/1", 1, "c1"), lastTurn("p/2", 1), goOn("p/3", 1, "c3"))
         yield* same(
           "of the one that has ended",
-          consequences.map((news) => news._tag === "Posted" && [news.runId, news.event._tag]),
+          consequences.map((notifications) =>
+            notifications._tag === "Posted" && [notifications.runId, notifications.event._tag]
+          ),
           [["p", "ChildClosed"]]
         )
         yield* write(append("c1", [turn(1), child(7)]), post("p", termination))

@@ -17,12 +17,16 @@ export const messages = theme(
         yield* same("the receipt", yield* receipt(post("r", signal({ signal: "Pay", payload: "{\"amount\":1}" }))), {
           _tag: "Posted",
           runId: "r",
-          news: [{ _tag: "Posted", owner: "a", runId: "r", event }]
+          notifications: [{ _tag: "Posted", owner: "a", runId: "r", event }]
         })
         yield* same("the history", (yield* store.history("r"))[2], event)
         yield* same("the run is due", (yield* claim("a", { workflows: [] })).due, [{ runId: "r", dueSeq: 3 }])
         const free_ = yield* receipt(post("free", signal()))
-        yield* same("of a run without an owner", "news" in free_ && free_.news.map(({ owner }) => owner), [undefined])
+        yield* same(
+          "of a run without an owner",
+          "notifications" in free_ && free_.notifications.map(({ owner }) => owner),
+          [undefined]
+        )
       })
   ),
   behaviour(
@@ -66,7 +70,7 @@ export const messages = theme(
         yield* same("the receipt", yield* receipt(post("r", cancelRequest)), {
           _tag: "Posted",
           runId: "r",
-          news: [{ _tag: "Posted", owner: "a", runId: "r", event: { ...cancelRequest, seq: 3 } }]
+          notifications: [{ _tag: "Posted", owner: "a", runId: "r", event: { ...cancelRequest, seq: 3 } }]
         })
         yield* same("its status", (yield* record("r"))?.status, "Cancelling")
         yield* same("the run is due", (yield* claim("a", { workflows: [] })).due, [{ runId: "r", dueSeq: 3 }])
@@ -95,7 +99,7 @@ export const messages = theme(
       yield* same("the receipt", yield* receipt(post("r", termination)), {
         _tag: "Posted",
         runId: "r",
-        news: [{ _tag: "Posted", owner: "a", runId: "r", event }]
+        notifications: [{ _tag: "Posted", owner: "a", runId: "r", event }]
       })
       yield* same("its end", (yield* record("r"))?.closed, event)
     })),

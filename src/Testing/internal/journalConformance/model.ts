@@ -36,7 +36,7 @@ export const compare = (store: JournalStore, model: JournalStore, steps: Readonl
     }
     // Long after, all that can be claimed and taken is.
     const end: ReadonlyArray<Step> = [
-      { _tag: "Claim", worker: "z", workflows: ["W", "V"], lease: 1, suspects: 1 },
+      { _tag: "Claim", worker: "z", workflows: ["W", "V"], lease: 1, quarantined: 1 },
       { _tag: "Take", worker: "z", limit: 100 }
     ]
     for (const step of end) {
@@ -86,8 +86,8 @@ const take = (store: JournalStore, step: Step, now: number): Checked<unknown> =>
     case "Write":
       return store.write(step.entries)
     case "Claim": {
-      const { lease, suspects, worker, workflows } = step
-      return Effect.map(store.claim({ worker, workflows, now, leaseUntil: now + lease, suspects }), inOrder)
+      const { lease, quarantined, worker, workflows } = step
+      return Effect.map(store.claim({ worker, workflows, now, leaseUntil: now + lease, quarantined }), inOrder)
     }
     case "Take": {
       const { limit, worker } = step
@@ -103,8 +103,8 @@ const take = (store: JournalStore, step: Step, now: number): Checked<unknown> =>
   }
 }
 
-const inOrder = ({ activities, due, moreSuspects, runs, timers }: Claimed) => ({
-  moreSuspects,
+const inOrder = ({ activities, due, moreQuarantined, runs, timers }: Claimed) => ({
+  moreQuarantined,
   due: byRun(due),
   runs: byRun(runs),
   activities: byRun(activities),

@@ -44,7 +44,7 @@ export const starts = theme(
           _tag: "Started",
           created: true,
           record: record("r"),
-          news: [{
+          notifications: [{
             _tag: "RunCreated",
             owner: "a",
             run: {
@@ -68,7 +68,7 @@ export const starts = theme(
   behaviour("a run that is started for nobody has no owner and epoch 0", ({ receipt }) =>
     Effect.gen(function*() {
       const started = yield* receipt(free("r", { workflowId: "w" }))
-      yield* same("the news", started._tag === "Started" && started.news, [{
+      yield* same("the notifications", started._tag === "Started" && started.notifications, [{
         _tag: "RunCreated",
         owner: undefined,
         run: {
@@ -96,10 +96,10 @@ export const starts = theme(
         ] as const
         for (const [i, [started, deadline]] of limits.entries()) {
           const written = yield* receipt(start(`r${i}`, { started }))
-          const [news] = written._tag === "Started" ? written.news : []
+          const [notifications] = written._tag === "Started" ? written.notifications : []
           yield* same(
             `the deadline of ${JSON.stringify(started)}`,
-            news?._tag === "RunCreated" ? news.run.deadline : 0,
+            notifications?._tag === "RunCreated" ? notifications.run.deadline : 0,
             deadline
           )
         }
@@ -110,7 +110,7 @@ export const starts = theme(
     ({ kinds, receipt, store }) =>
       Effect.gen(function*() {
         yield* receipt(start("r1", { workflowId: "w" }))
-        const attached = { _tag: "Started", created: false, record: record("r1"), news: [] }
+        const attached = { _tag: "Started", created: false, record: record("r1"), notifications: [] }
         const refused = { _tag: "Exists", record: record("r1") }
         const again = (runId: string, options: Parameters<typeof start>[1]) =>
           receipt(start(runId, { workflowId: "w", ...options }))
@@ -129,7 +129,7 @@ export const starts = theme(
           _tag: "Started",
           created: true,
           record: record("r6", { startedAt: at + 9 }),
-          news: [
+          notifications: [
             { _tag: "Posted", owner: "a", runId: "r1", event: terminated },
             {
               _tag: "RunCreated",
@@ -243,20 +243,24 @@ export const starts = theme(
           receipt(start(runId, { workflowId: "w", signal: signal(id === undefined ? {} : { id }), ...options }))
         const first = yield* started("r1", "one")
         yield* same("a new run: its record", "record" in first && first.record, record("r1", { events: 2 }))
-        yield* same("a new run: the news", "news" in first && first.news.map(({ _tag }) => _tag), [
-          "RunCreated",
-          "Posted"
-        ])
+        yield* same(
+          "a new run: the notifications",
+          "notifications" in first && first.notifications.map(({ _tag }) => _tag),
+          [
+            "RunCreated",
+            "Posted"
+          ]
+        )
         yield* same(
           "a new run: the signal",
-          "news" in first && first.news[1],
+          "notifications" in first && first.notifications[1],
           { _tag: "Posted", owner: "a", runId: "r1", event: { ...signal({ id: "one" }), seq: 2 } }
         )
         yield* same("an open run that knows it", yield* started("r2", "one"), {
           _tag: "Started",
           created: false,
           record: record("r1", { events: 2 }),
-          news: []
+          notifications: []
         })
         const third = yield* started("r3", "two")
         yield* same("an open run: its record", "record" in third && third.record, record("r1", { events: 3 }))

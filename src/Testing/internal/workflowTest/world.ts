@@ -79,8 +79,11 @@ export const make = <E, R>(spec: Spec<E, R>): Effect.Effect<World, E, R | Scope.
     // --- the journal, as it is written
 
     const note = (entries: ReadonlyArray<Journal.Entry>, { consequences, receipts }: Journal.Written): void => {
-      const news = [...receipts.flatMap((receipt) => "news" in receipt ? receipt.news : []), ...consequences]
-      for (const each of news) if (each._tag === "RunCreated") runIds.push(each.run.runId)
+      const notifications = [
+        ...receipts.flatMap((receipt) => "notifications" in receipt ? receipt.notifications : []),
+        ...consequences
+      ]
+      for (const each of notifications) if (each._tag === "RunCreated") runIds.push(each.run.runId)
       entries.forEach((entry, i) => {
         if (entry._tag === "Append" && receipts[i]?._tag === "Appended") noteCommands(entry.runId, entry.events)
       })

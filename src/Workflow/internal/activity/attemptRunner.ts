@@ -11,13 +11,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as Schedule from "effect/Schedule"
 import type { Scheduler } from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import { reader } from "../../../InvalidOptions.js"
 import type { JournalStore, Receipt } from "../../Journal.js"
 import { DueQueue } from "../journal/dueQueue.js"
 import type { PersistentWrites } from "../journal/persistentWrites.js"
+import { untilRead } from "../journal/untilRead.js"
 import {
   type ActivityRegistration,
   type AttemptChannel,
@@ -143,8 +143,6 @@ const admitted = (end: AttemptEnd, refuse: Shared["refuse"]): AttemptEnd => {
   return end._tag === "Completed" ? unfit(`its success is refused: ${refusal}`) : { ...end, payload: null, refusal }
 }
 
-const untilRead = Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("5 seconds"))
-
 /** Details are worth more than the writes that they cost; a deadline is pushed in time. */
 const intervalOf = (heartbeat = Infinity): number => Math.min(1_000, heartbeat / 2)
 
@@ -194,7 +192,7 @@ export class AttemptRun implements AttemptChannel {
       const beat = this.heartbeat(clock.unsafeCurrentTimeMillis(), undefined)
       writes.commit(id.runId, { ...beat, secret: tokens.makeSecret() }, () => resume(Effect.void))
     })
-    const agreed = Effect.orDie(Effect.retry(store.secret(id), untilRead))
+    const agreed = untilRead(store.secret(id))
     // An attempt that is not pending any more has no secret, and no token ends it.
     return Effect.map(Effect.zipRight(offer, agreed), (secret) => tokens.encode(id, secret ?? tokens.makeSecret()))
   })

@@ -16,12 +16,12 @@
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { ActivityCompleted, ActivityFailed, AttemptFailed, AttemptReport, Unsequenced } from "../../Event.js"
 import type { JournalStore, PendingActivity, Receipt } from "../../Journal.js"
 import type { JournalError } from "../../WorkflowError.js"
 import type { PersistentWrites } from "../journal/persistentWrites.js"
+import { untilRead } from "../journal/untilRead.js"
 import { activityLimits } from "./activityLimits.js"
 import { type AttemptEnd, type AttemptFailed as FailedAttempt, keyOfTask, type Task, taskOf } from "./attempt.js"
 import type { AttemptRun, AttemptRunner, AttemptsOf } from "./attemptRunner.js"
@@ -324,8 +324,7 @@ export const attempts = (options: AttemptsOptions): Effect.Effect<Attempts, neve
 
     const whenRead = <A>(read: Effect.Effect<A, JournalError>, then: (found: A) => void): void => {
       Runtime.runFork(runtime)(
-        read.pipe(
-          Effect.retry(Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("5 seconds"))),
+        untilRead(read).pipe(
           Effect.flatMap((found) => Effect.sync(() => then(found))),
           Effect.forkIn(scope)
         )

@@ -113,7 +113,9 @@ const isRead = ({ scheduled }: PendingActivity): boolean => (scheduled as unknow
 
 /** An owner that is not told of an event notices the gap, and reads the history. */
 const withoutUnreadNews = ({ consequences, receipts }: Written): Written => ({
-  consequences: consequences.filter((news) => news._tag === "RunCreated" || (news.event as unknown) !== undefined),
+  consequences: consequences.filter((notifications) =>
+    notifications._tag === "RunCreated" || (notifications.event as unknown) !== undefined
+  ),
   receipts
 })
 

@@ -4,10 +4,10 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Event } from "../../Event.js"
 import type { JournalStore, PendingActivity } from "../../Journal.js"
+import { untilRead } from "../journal/untilRead.js"
 
 type OnRead = (history: ReadonlyArray<Event>, activities: ReadonlyArray<PendingActivity>) => void
 
@@ -51,7 +51,7 @@ export const boundedHistories = (
           Effect.tapError((error) =>
             Effect.logWarning(`holdfast: run ${runId} waits for its history`, Cause.fail(error))
           ),
-          Effect.retry(Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("5 seconds"))),
+          untilRead,
           Effect.matchCause({
             onFailure: () => {},
             onSuccess: ([history, { activities }]) => onRead(history, activities)

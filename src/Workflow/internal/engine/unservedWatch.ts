@@ -6,7 +6,13 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { JournalStore } from "../../Journal.js"
 import { SharedClock } from "../journal/sharedClock.js"
-import { describeUnserved, nameUnserved, type UnservedCount, unservedIn, UnservedNews } from "../journal/unserved.js"
+import {
+  describeUnserved,
+  nameUnserved,
+  type UnservedCount,
+  unservedIn,
+  UnservedWarnings
+} from "../journal/unserved.js"
 
 /** While nothing is found, looks are up to this many intervals apart. */
 const rarest = 8
@@ -20,13 +26,13 @@ export const watchUnserved = ({ interval, parked, store }: {
 }): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* SharedClock
-    const news = new UnservedNews()
+    const notifications = new UnservedWarnings()
     let pause = 1
     const look = Effect.gen(function*() {
       const now = clock.unsafeCurrentTimeMillis()
       const found = [...parked(), ...unservedIn(yield* store.backlog(now), yield* store.workers(now))]
       pause = found.length > 0 ? 1 : Math.min(2 * pause, rarest)
-      const { over, waiting } = news.look(found)
+      const { over, waiting } = notifications.look(found)
       for (const each of waiting) yield* Effect.logWarning(`holdfast: ${describeUnserved(each)}`)
       for (const what of over) {
         yield* Effect.logInfo(`holdfast: nothing waits in vain for ${nameUnserved(what)} any more`)

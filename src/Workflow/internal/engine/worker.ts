@@ -106,7 +106,7 @@ export const worker = (
 
     // Runs that may be what kills their owners are taken one first, then two, four, and so on, so that those which are
     // not are cleared.
-    let suspects = 1
+    let quarantined = 1
     const claim = Effect.suspend(() => {
       claimNeeded.unsafeClose()
       return untilUnlocked(
@@ -118,7 +118,7 @@ export const worker = (
               workflows: [...programs.keys()],
               now: shared.unsafeCurrentTimeMillis(),
               leaseUntil: leaseUntil(),
-              suspects
+              quarantined
             })
           )
         ),
@@ -127,11 +127,11 @@ export const worker = (
     }).pipe(
       Effect.tap((claimed) => {
         runs.onClaimed(claimed)
-        if (!claimed.moreSuspects) {
-          suspects = 1
+        if (!claimed.moreQuarantined) {
+          quarantined = 1
           return Effect.void
         }
-        suspects *= 2
+        quarantined *= 2
         return Effect.forkScoped(
           Effect.zipRight(shared.sleep(Duration.millis(250)), Effect.sync(() => claimNeeded.unsafeOpen()))
         )

@@ -31,24 +31,24 @@ export const writeEntry = (to: Writing, entry: Entry): Receipt => {
 
 const start = (to: Writing, entry: Of<"Start">): Receipt => {
   const { run, signal, started, workflow, workflowId } = entry
-  const news: Array<Notification> = []
+  const notifications: Array<Notification> = []
   const existing = to.known.latest.get(workflowId)
   const decision = decideStart(existing && recordOf(existing), entry)
   if (decision === "Refuse") return { _tag: "Exists", record: recordOf(existing!) }
   const attached = decision === "Attach" ? existing : undefined
-  if (decision === "Replace") to.post(existing!, replacedAt(started.at), news)
-  const state = attached ?? to.begin(run, workflowId, workflow, [started], news)
-  if (signal !== undefined && !to.known.isKnownSignal(state, signal)) to.post(state, signal, news)
-  return { _tag: "Started", created: attached === undefined, record: recordOf(state), news }
+  if (decision === "Replace") to.post(existing!, replacedAt(started.at), notifications)
+  const state = attached ?? to.begin(run, workflowId, workflow, [started], notifications)
+  if (signal !== undefined && !to.known.isKnownSignal(state, signal)) to.post(state, signal, notifications)
+  return { _tag: "Started", created: attached === undefined, record: recordOf(state), notifications }
 }
 
 const send = (to: Writing, { event, workflowId }: Of<"Post">): Receipt => {
   const run = to.known.latest.get(workflowId)
   if (run === undefined || run.closedSeq !== undefined) return { _tag: "NotOpen", known: run !== undefined }
   if (to.known.isKnownSignal(run, event)) return { _tag: "Duplicate", runId: run.runId }
-  const news: Array<Notification> = []
-  to.post(run, event, news)
-  return { _tag: "Posted", runId: run.runId, news }
+  const notifications: Array<Notification> = []
+  to.post(run, event, notifications)
+  return { _tag: "Posted", runId: run.runId, notifications }
 }
 
 const pendingAttempt = (
@@ -68,9 +68,9 @@ const pendingAttempt = (
 const report = (to: Writing, { attempt, event, runId, unstarted, worker }: Of<"Report">): Receipt => {
   const found = pendingAttempt(to, runId, event.target, attempt, worker)
   if (found === undefined || (unstarted === true && found[1].started)) return { _tag: "NotPending" }
-  const news: Array<Notification> = []
-  to.post(found[0], event, news)
-  return { _tag: "Posted", runId, news }
+  const notifications: Array<Notification> = []
+  to.post(found[0], event, notifications)
+  return { _tag: "Posted", runId, notifications }
 }
 
 const beat = (to: Writing, { at, details, id, outside = false, secret, worker }: Of<"Heartbeat">): Receipt => {
@@ -107,11 +107,17 @@ const owners = (to: Writing, entry: Of<"Append" | "Block">): Receipt => {
   to.clearCrashes(run)
   const { lastSeq } = run.position
   for (const ask of asksOf(events, children)) to.follows({ _tag: "Requested", run, ask })
-  const news: Array<Notification> = []
+  const notifications: Array<Notification> = []
   const begun = next &&
-    to.begin({ runId: next.runId, worker: entry.worker }, run.workflowId, run.workflow, firstEvents(next), news)
+    to.begin(
+      { runId: next.runId, worker: entry.worker },
+      run.workflowId,
+      run.workflow,
+      firstEvents(next),
+      notifications
+    )
   if (run.closed !== undefined) to.follows({ _tag: "Closed", run, closed: run.closed, next: begun })
-  return { _tag: "Appended", lastSeq, news }
+  return { _tag: "Appended", lastSeq, notifications }
 }
 
 /** Whether a turn carries the end of an activity that somebody else has ended. */

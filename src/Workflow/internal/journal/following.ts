@@ -19,22 +19,22 @@ import { recordOf } from "./known.js"
 import { decideStart } from "./startPolicy.js"
 import type { Consequence, Writing } from "./writing.js"
 
-/** Writes what follows, and tells of it in `news`. */
-export const writeConsequence = (to: Writing, consequence: Consequence, news: Array<Notification>): void =>
+/** Writes what follows, and tells of it in `notifications`. */
+export const writeConsequence = (to: Writing, consequence: Consequence, notifications: Array<Notification>): void =>
   consequence._tag === "Requested"
-    ? asked(to, consequence.run, consequence.ask, news)
-    : closed(to, consequence.run, consequence.closed, consequence.next, news)
+    ? asked(to, consequence.run, consequence.ask, notifications)
+    : closed(to, consequence.run, consequence.closed, consequence.next, notifications)
 
-const asked = (to: Writing, run: RunState, ask: Ask, news: Array<Notification>): void => {
+const asked = (to: Writing, run: RunState, ask: Ask, notifications: Array<Notification>): void => {
   switch (ask._tag) {
     case "Child":
-      return askFor(to, run, ask.scheduled, ask.run, news)
+      return askFor(to, run, ask.scheduled, ask.run, notifications)
     case "DetachChild": {
       const { at, target } = ask.cancelled
       for (const link of to.known.linksOf((link) => link.parent === run.id && link.command === target)) {
         to.unlink(link)
         const message = parentLeft(link.parentClose, at)
-        if (message !== undefined) to.tell(to.known.byId.get(link.child)!, message, news)
+        if (message !== undefined) to.tell(to.known.byId.get(link.child)!, message, notifications)
       }
       return
     }
@@ -42,9 +42,9 @@ const asked = (to: Writing, run: RunState, ask: Ask, news: Array<Notification>):
       const receiver = to.known.latest.get(ask.sent.workflowId)
       const open = receiver !== undefined && receiver.closedSeq === undefined
       const message = messageOf(ask.sent)
-      if (open && !to.known.isKnownSignal(receiver, message)) to.post(receiver, message, news)
+      if (open && !to.known.isKnownSignal(receiver, message)) to.post(receiver, message, notifications)
       const outcome = open ? "Delivered" : receiver === undefined ? "NotFound" : "Ended"
-      to.tell(run, answerTo(ask.sent, outcome), news)
+      to.tell(run, answerTo(ask.sent, outcome), notifications)
     }
   }
 }
@@ -54,28 +54,33 @@ const askFor = (
   parent: RunState,
   scheduled: ChildScheduled,
   run: NewRun,
-  news: Array<Notification>
+  notifications: Array<Notification>
 ): void => {
   const { command, parentClose, workflow, workflowId } = scheduled
   const existing = to.known.latest.get(workflowId)
   const decision = existing === parent ? "Refuse" : decideStart(existing && recordOf(existing), scheduled)
-  if (decision === "Refuse") return to.tell(parent, childRefused(scheduled, recordOf(existing!)), news)
+  if (decision === "Refuse") return to.tell(parent, childRefused(scheduled, recordOf(existing!)), notifications)
   if (decision === "Attach" && existing!.closed !== undefined) {
-    return to.tell(parent, childClosed(command, existing!.runId, existing!.closed), news)
+    return to.tell(parent, childClosed(command, existing!.runId, existing!.closed), notifications)
   }
-  if (decision === "Replace") to.post(existing!, replacedAt(scheduled.at), news)
+  if (decision === "Replace") to.post(existing!, replacedAt(scheduled.at), notifications)
   const child = decision === "Attach"
     ? existing!
-    : to.begin(run, workflowId, workflow, [childStarted(scheduled, parent)], news)
-  // Where the parent has closed in the same transaction, what follows from that comes after to.
+    : to.begin(run, workflowId, workflow, [childStarted(scheduled, parent)], notifications)
+  // Where the parent has closed in the same transaction, what follows from that comes after this.
   const link: LinkState = { id: undefined, child: child.id, parent: parent.id, command, parentClose }
   to.link(link)
 }
 
 /** The parent has ended before its child. */
-const endWith = (to: Writing, { child, parentClose }: LinkState, at: number, news: Array<Notification>): void => {
+const endWith = (
+  to: Writing,
+  { child, parentClose }: LinkState,
+  at: number,
+  notifications: Array<Notification>
+): void => {
   const message = parentEnded(parentClose, at)
-  if (message !== undefined) to.tell(to.known.byId.get(child)!, message, news)
+  if (message !== undefined) to.tell(to.known.byId.get(child)!, message, notifications)
 }
 
 const closed = (
@@ -83,7 +88,7 @@ const closed = (
   run: RunState,
   closing: Closing,
   next: RunState | undefined,
-  news: Array<Notification>
+  notifications: Array<Notification>
 ): void => {
   for (const link of to.known.linksOf(({ child }) => child === run.id)) {
     if (next !== undefined) {
@@ -92,7 +97,7 @@ const closed = (
     } else {
       to.unlink(link)
       if (link.command !== undefined) {
-        to.tell(to.known.byId.get(link.parent)!, childClosed(link.command, run.runId, closing), news)
+        to.tell(to.known.byId.get(link.parent)!, childClosed(link.command, run.runId, closing), notifications)
       }
     }
   }
@@ -103,7 +108,7 @@ const closed = (
       to.changes.moveLink(link)
     } else {
       to.unlink(link)
-      endWith(to, link, closing.at, news)
+      endWith(to, link, closing.at, notifications)
     }
   }
 }

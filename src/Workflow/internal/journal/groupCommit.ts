@@ -40,7 +40,7 @@ const maxBatch = 512
 export const groupCommit = (
   store: JournalStore,
   onWritten: (entry: Entry, receipt: Receipt) => void,
-  onNews: (news: Notification) => void,
+  onNotification: (notifications: Notification) => void,
   localWorkerFor: (workflow: string) => string | undefined,
   lockTimeout: number
 ): Effect.Effect<
@@ -93,7 +93,9 @@ export const groupCommit = (
             done(Exit.map(exit, ({ receipts }) => receipts[i]!))
             if (Exit.isSuccess(exit)) onWritten(entries[i]!, exit.value.receipts[i]!)
           })
-          if (Exit.isSuccess(exit)) { for (const news of exit.value.consequences) onNews(news) }
+          if (Exit.isSuccess(exit)) {
+            for (const notifications of exit.value.consequences) onNotification(notifications)
+          }
           return Effect.succeed([])
         })
       })

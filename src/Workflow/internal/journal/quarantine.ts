@@ -2,7 +2,7 @@
  * Runs that may be what kills their owners, or whose steps fail again and again.
  */
 
-/** After so many deaths of owners in a row a run is a suspect. */
+/** After so many deaths of owners in a row a run is in quarantine. */
 export const quarantineAfter = 3
 
 /** How long a run rests after so many failures in a row: from the sixth on, twice as long each time. */

@@ -40,8 +40,8 @@ export const assignSequence = (appended: ReadonlyArray<Unsequenced<Event>>, afte
   const carried = appended.some((event) => event._tag === "TurnTaken")
   let { dueSeq, lastSeq } = after
   let closed: Closing | undefined
-  const events = appended.map((unplaced): Event => {
-    const event = { ...unplaced, seq: ++lastSeq } as Event
+  const events = appended.map((unsequenced): Event => {
+    const event = { ...unsequenced, seq: ++lastSeq } as Event
     if (isArrival(event) && !carried) dueSeq = event.seq
     if (event._tag === "TurnTaken" && dueSeq <= event.consumedUpTo) dueSeq = 0
     if (isClosing(event)) closed = event

@@ -62,12 +62,12 @@ export class Transaction {
   *run(): Generator<Wanted, Written, void> {
     yield* this.readForEntries()
     const receipts = this.entries.map((entry) => writeEntry(this.writing, entry))
-    const news: Array<Notification> = []
+    const notifications: Array<Notification> = []
     for (;;) {
       const following = this.writing.takeConsequences()
-      if (following.length === 0) return { receipts, consequences: news }
+      if (following.length === 0) return { receipts, consequences: notifications }
       yield* this.readForConsequences(following)
-      for (const consequence of following) writeConsequence(this.writing, consequence, news)
+      for (const consequence of following) writeConsequence(this.writing, consequence, notifications)
     }
   }
 

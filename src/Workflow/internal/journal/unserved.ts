@@ -110,8 +110,8 @@ export const nameUnserved = (what: Unserved): string =>
 
 const keyOf = (what: Unserved): string => JSON.stringify(Object.values(what))
 
-/** What is news of what nobody serves: each thing once, when it has waited for a while, and once more when it is over. */
-export class UnservedNews {
+/** Warnings of what nobody serves: each thing once, when it has waited for a while, and once more when it is over. */
+export class UnservedWarnings {
   private readonly known = new Map<string, { readonly found: UnservedCount; told: boolean }>()
 
   /** What is new against the last look. What was not there then may be served in a moment, and is left for the next. */

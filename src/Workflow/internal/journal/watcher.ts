@@ -1,8 +1,8 @@
 /**
- * The news of a journal: who waits for which run to close, which workers of this process take new runs, and whether
+ * Who is told what of a journal: who waits for which run to close, which workers of this process take new runs, and whether
  * another process has written.
  *
- * Inside the process news travel directly. Other processes are noticed by a slow poll of the store's version, which runs
+ * Inside the process notifications travel directly. Other processes are noticed by a slow poll of the store's version, which runs
  * only while somebody here cares.
  */
 import * as Cause from "effect/Cause"
@@ -21,7 +21,7 @@ import { SharedClock } from "./sharedClock.js"
 
 export interface Watcher {
   readonly onWritten: (entry: Entry, receipt: Receipt) => void
-  readonly onNews: (news: Notification) => void
+  readonly onNotification: (notifications: Notification) => void
   readonly localWorkerFor: (workflow: string) => string | undefined
   readonly awaitClosed: (runId: string) => Effect.Effect<Closing, JournalError>
   readonly attach: (worker: LocalWorker) => Effect.Effect<void, never, Scope.Scope>
@@ -57,7 +57,7 @@ export const watcher = (
         Effect.map((records) => {
           for (const record of records) if (record.closed !== undefined) wake(record.runId, record.closed)
         }),
-        // A run that cannot be read must not keep back the news of the others.
+        // A run that cannot be read must not keep back the notifications of the others.
         Effect.catchAll((error) => {
           if (runIds.length < 2) return error
           const middle = runIds.length >> 1
@@ -68,14 +68,14 @@ export const watcher = (
         })
       )
 
-    const onNews = (news: Notification): void => {
+    const onNotification = (notifications: Notification): void => {
       for (const worker of workers) {
-        if (worker.worker !== news.owner) continue
-        if (news._tag === "RunCreated") worker.onBegun(news.run, news.events)
-        else worker.onPosted(news.runId, news.event)
+        if (worker.worker !== notifications.owner) continue
+        if (notifications._tag === "RunCreated") worker.onBegun(notifications.run, notifications.events)
+        else worker.onPosted(notifications.runId, notifications.event)
       }
-      if (news._tag !== "Posted") return
-      const { event, runId } = news
+      if (notifications._tag !== "Posted") return
+      const { event, runId } = notifications
       if (isClosing(event)) {
         wake(runId, event)
         drop({ runId })
@@ -127,7 +127,9 @@ export const watcher = (
 
     return {
       onWritten: (entry, receipt) => {
-        if ("news" in receipt) { for (const news of receipt.news) onNews(news) }
+        if ("notifications" in receipt) {
+          for (const notifications of receipt.notifications) onNotification(notifications)
+        }
         if (entry._tag === "Append" && receipt._tag === "Appended") {
           const last = { ...entry.events.at(-1), seq: receipt.lastSeq } as Event
           if (isClosing(last)) {
@@ -143,7 +145,7 @@ export const watcher = (
           }
         }
       },
-      onNews,
+      onNotification,
       localWorkerFor: (workflow) => {
         for (const worker of workers) if (worker.takes(workflow)) return worker.worker
         return undefined

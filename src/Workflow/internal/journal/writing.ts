@@ -18,11 +18,11 @@ export class Writing {
   private consequences: Array<Consequence> = []
 
   append(run: RunState, events: ReadonlyArray<Unsequenced<Event>>): ReadonlyArray<Event> {
-    const placed = assignSequence(events, run.position)
+    const appended = assignSequence(events, run.position)
     const { localActivities, position: { dueSeq } } = run
-    run.position = { lastSeq: placed.lastSeq, dueSeq: placed.dueSeq }
-    if (placed.events.length > 0) this.changes.batches.push([run, placed.events])
-    for (const event of placed.events) {
+    run.position = { lastSeq: appended.lastSeq, dueSeq: appended.dueSeq }
+    if (appended.events.length > 0) this.changes.batches.push([run, appended.events])
+    for (const event of appended.events) {
       this.changes.follow(run.id, event)
       this.known.follow(run, event)
       if (event._tag === "CancelRequested") {
@@ -31,14 +31,14 @@ export class Writing {
         this.changes.restate(run)
       }
     }
-    if (placed.dueSeq !== dueSeq || run.localActivities !== localActivities) this.changes.move(run)
-    if (placed.closed !== undefined) {
-      run.closed = placed.closed
-      run.closedSeq = placed.closed.seq
-      run.status = statusOf(placed.closed)
+    if (appended.dueSeq !== dueSeq || run.localActivities !== localActivities) this.changes.move(run)
+    if (appended.closed !== undefined) {
+      run.closed = appended.closed
+      run.closedSeq = appended.closed.seq
+      run.status = statusOf(appended.closed)
       this.changes.closing.add(run)
     }
-    return placed.events
+    return appended.events
   }
 
   begin(
@@ -46,7 +46,7 @@ export class Writing {
     workflowId: string,
     workflow: string,
     events: ReadonlyArray<Unsequenced<Event>>,
-    news: Array<Notification>
+    notifications: Array<Notification>
   ): RunState {
     const [started] = events
     if (started?._tag !== "RunStarted") throw new Error(`run ${run.runId} does not begin with RunStarted`)
@@ -68,20 +68,20 @@ export class Writing {
       closed: undefined
     })
     this.changes.begin(state)
-    const placed = this.append(state, events)
-    news.push({ _tag: "RunCreated", owner: run.worker, run: ownedRun(state), events: placed })
+    const appended = this.append(state, events)
+    notifications.push({ _tag: "RunCreated", owner: run.worker, run: ownedRun(state), events: appended })
     return state
   }
 
-  post(run: RunState, event: Unsequenced<ExternalEvent>, news: Array<Notification>): void {
+  post(run: RunState, event: Unsequenced<ExternalEvent>, notifications: Array<Notification>): void {
     const [posted] = this.append(run, [event])
-    news.push({ _tag: "Posted", owner: run.owner, runId: run.runId, event: posted as ExternalEvent })
+    notifications.push({ _tag: "Posted", owner: run.owner, runId: run.runId, event: posted as ExternalEvent })
     if (run.closed !== undefined) this.follows({ _tag: "Closed", run, closed: run.closed, next: undefined })
   }
 
   /** The same where the run may have closed meanwhile. */
-  tell(run: RunState, event: Unsequenced<ExternalEvent>, news: Array<Notification>): void {
-    if (run.closedSeq === undefined) this.post(run, event, news)
+  tell(run: RunState, event: Unsequenced<ExternalEvent>, notifications: Array<Notification>): void {
+    if (run.closedSeq === undefined) this.post(run, event, notifications)
   }
 
   /** Its owner is alive, and gets on. */

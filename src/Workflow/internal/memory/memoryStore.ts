@@ -13,6 +13,7 @@ import type {
   Services
 } from "../../Journal.js"
 import { JournalError } from "../../WorkflowError.js"
+import { byBytes } from "../journal/byBytes.js"
 import { ownedRun, recordOf } from "../journal/known.js"
 import { backoffMillis, quarantineAfter } from "../journal/quarantine.js"
 import { activitiesOf, type Activity, copyOf, Rows, type Stored, timersOf } from "./rows.js"
@@ -74,14 +75,14 @@ export const memoryStore = (): JournalStore => {
           return stored === undefined || isOpen(stored) ? [] : [record(stored)]
         })
       ),
-    claim: ({ leaseUntil, now, suspects, worker, workflows }) =>
+    claim: ({ leaseUntil, now, quarantined, worker, workflows }) =>
       Effect.sync(() => {
         leases.set(worker, leaseUntil)
         const open = [...runs.values()].filter(isOpen)
         const due = open.filter(({ run: { owner, position } }) => owner === worker && position.dueSeq > 0)
         const claimable = open.filter(({ run }) => workflows.includes(run.workflow))
         const fromDead = claimable.filter(({ run: { owner } }) => owner !== undefined && isOver(owner, now))
-        const suspected = fromDead
+        const quarantinedRuns = fromDead
           .filter(({ claimNotBefore, run: { ownerCrashes } }) =>
             ownerCrashes >= quarantineAfter && claimNotBefore <= now
           )
@@ -89,7 +90,7 @@ export const memoryStore = (): JournalStore => {
         const claimed = [
           ...claimable.filter(({ run: { owner } }) => owner === undefined),
           ...fromDead.filter(({ run: { ownerCrashes } }) => ownerCrashes < quarantineAfter),
-          ...suspected.slice(0, suspects)
+          ...quarantinedRuns.slice(0, quarantined)
         ]
         for (const stored of claimed) {
           const { run } = stored
@@ -99,7 +100,7 @@ export const memoryStore = (): JournalStore => {
           stored.run = { ...run, owner: worker, epoch: run.epoch + 1, ownerCrashes }
         }
         return {
-          moreSuspects: suspected.length > suspects,
+          moreQuarantined: quarantinedRuns.length > quarantined,
           due: due.map(({ run: { position: { dueSeq }, runId } }) => ({ runId, dueSeq })),
           runs: claimed.map(({ run }): OwnedRun => ownedRun(run)),
           activities: claimed.flatMap((stored) => activitiesOf(stored).map(publicPart)),
@@ -211,5 +212,3 @@ const counted = <Names extends { readonly [field: string]: string }>(
 
 const newestFirst = (a: RunPosition, b: RunPosition): number =>
   b.startedAt - a.startedAt || byBytes(b.workflowId, a.workflowId) || byBytes(b.runId, a.runId)
-
-const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))

@@ -18,7 +18,7 @@ type Options<Method extends "claim" | "takeAttempts"> = Parameters<JournalStore[
 
 export const claimRuns = Effect.fnUntraced(function*(
   connection: Connection,
-  { leaseUntil, now, suspects, worker, workflows }: Options<"claim">
+  { leaseUntil, now, quarantined, worker, workflows }: Options<"claim">
 ) {
   yield* execute(connection, upsertLease, [worker, leaseUntil])
   const claimed = yield* Effect.forEach(workflows, (workflow) =>
@@ -26,18 +26,22 @@ export const claimRuns = Effect.fnUntraced(function*(
       execute<RunRow>(connection, claimFree, [worker, workflow]),
       execute<RunRow>(connection, claimFromDead, [worker, workflow, now])
     ]))
-  const suspected = yield* Effect.forEach(
+  const quarantinedRuns = yield* Effect.forEach(
     workflows,
     (workflow) =>
-      execute<{ readonly id: number; readonly owner_crashes: number }>(connection, selectSuspects, [workflow, now, now])
+      execute<{ readonly id: number; readonly owner_crashes: number }>(connection, selectQuarantined, [
+        workflow,
+        now,
+        now
+      ])
   )
-  const tried = suspected.flat().sort((a, b) => a.owner_crashes - b.owner_crashes || a.id - b.id)
-  const claimedSuspects = yield* Effect.forEach(
-    tried.slice(0, suspects),
+  const tried = quarantinedRuns.flat().sort((a, b) => a.owner_crashes - b.owner_crashes || a.id - b.id)
+  const claimedQuarantined = yield* Effect.forEach(
+    tried.slice(0, quarantined),
     ({ owner_crashes, id }) =>
-      execute<RunRow>(connection, claimSuspect, [worker, now + backoffMillis(owner_crashes + 1), id])
+      execute<RunRow>(connection, claimQuarantined, [worker, now + backoffMillis(owner_crashes + 1), id])
   )
-  const runs = [...claimed.flat(2), ...claimedSuspects.flat()]
+  const runs = [...claimed.flat(2), ...claimedQuarantined.flat()]
   const fresh = new Set(runs.map((row) => row.run_id))
   const due = yield* execute<{ readonly run_id: string; readonly due_seq: number }>(
     connection,
@@ -48,7 +52,7 @@ export const claimRuns = Effect.fnUntraced(function*(
   const timers = yield* selectTimers(connection, runs.map((row) => row.id))
   const read = yield* readable(yield* pendingActivities(connection, runs))
   return {
-    moreSuspects: tried.length > suspects,
+    moreQuarantined: tried.length > quarantined,
     due: due.filter((row) => !fresh.has(row.run_id)).map((row) => ({ runId: row.run_id, dueSeq: row.due_seq })),
     runs: runs.map((row) => ({
       runId: row.run_id,
@@ -201,9 +205,10 @@ const claimFree = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1
   WHERE closed_seq IS NULL AND workflow = ? AND owner IS NULL RETURNING ${runColumns}`
 const claimFromDead = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, owner_crashes = owner_crashes + ${busy}
   WHERE ${ofDead} AND owner_crashes < ${quarantineAfter} RETURNING ${runColumns}`
-const selectSuspects = `SELECT id, owner_crashes FROM holdfast_runs
+const selectQuarantined = `SELECT id, owner_crashes FROM holdfast_runs
   WHERE ${ofDead} AND owner_crashes >= ${quarantineAfter} AND claim_not_before <= ?`
-const claimSuspect = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, owner_crashes = owner_crashes + ${busy},
+const claimQuarantined =
+  `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, owner_crashes = owner_crashes + ${busy},
   claim_not_before = CASE WHEN ${busy} THEN ? ELSE claim_not_before END WHERE id = ? RETURNING ${runColumns}`
 
 /** A worker that was stopped for long may still begin a run as it wakes up, and its lease must be known to be over then. */

@@ -4,7 +4,7 @@
  * Each group of entries is one transaction of a few multi-row statements. The transaction is run by hand on a reserved
  * connection: it begins IMMEDIATE, so that two processes never meet at the upgrade of a read lock, and whatever fails,
  * the COMMIT too, is followed by a ROLLBACK, so that the connection is never handed back inside a transaction. One that
- * meets the lock of another process is made again as a whole (`sqlLock.ts`), and holds no connection in between.
+ * meets the lock of another process is made again as a whole (`lock.ts`), and holds no connection in between.
  */
 import { SqlClient } from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"

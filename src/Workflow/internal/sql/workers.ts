@@ -8,6 +8,7 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { Backlog, Services, WorkerRecord } from "../../Journal.js"
+import { byBytes } from "../journal/byBytes.js"
 import { execute, type Value } from "./statement.js"
 
 const countedUpTo = 1_000
@@ -95,5 +96,3 @@ const selectQueued = `SELECT activity FROM holdfast_activities WHERE queue = ? A
 
 const sortedByBytes = (counts: ReadonlyMap<string, number>): ReadonlyArray<readonly [string, number]> =>
   [...counts].sort(([a], [b]) => byBytes(a, b))
-
-const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))

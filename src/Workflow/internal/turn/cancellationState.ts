@@ -1,6 +1,6 @@
 /**
- * The wish that a run should end: it interrupts the run, unless a shield is up or somebody has seen it, who then answers
- * for what follows. Only the first wish counts.
+ * The request to cancel a run: it interrupts the run, unless a shield is up or somebody has seen it, who then answers
+ * for what follows. Only the first request counts.
  */
 import * as Effect from "effect/Effect"
 import type { Cancellation } from "../../Run.js"
