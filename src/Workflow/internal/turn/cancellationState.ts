@@ -3,6 +3,7 @@
  * for what follows. Only the first request counts.
  */
 import * as Effect from "effect/Effect"
+import type { CancelRequested, Unsequenced } from "../../Event.js"
 import type { Cancellation } from "../../Run.js"
 
 export class CancellationState {
@@ -69,3 +70,10 @@ export class CancellationState {
     })
   }
 }
+
+/** The cancellation that an event asks for. */
+export const cancellationIn = ({ at, by, reason }: Unsequenced<CancelRequested>): Cancellation => ({
+  at,
+  reason,
+  ...(by === undefined ? {} : { by })
+})

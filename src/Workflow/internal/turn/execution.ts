@@ -14,39 +14,28 @@
  *
  * Nothing here reads a clock, a journal or the network: a turn is a function of the run's past and its arrivals.
  */
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as FiberId from "effect/FiberId"
-import * as FiberRef from "effect/FiberRef"
-import * as FiberRefs from "effect/FiberRefs"
 import * as Hash from "effect/Hash"
-import * as HashMap from "effect/HashMap"
-import * as HashSet from "effect/HashSet"
-import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
-import * as Supervisor from "effect/Supervisor"
 import { PCGRandom } from "effect/Utils"
 import type { Arrival, CancelRequested, Command, Message, RunClosed, RunStarted, Unsequenced } from "../../Event.js"
 import { type Cancellation, type Issued, Run, type RunIdentity, type RunInfo, type RunService } from "../../Run.js"
 import { NondeterminismError } from "../../WorkflowError.js"
-import { CancellationState } from "./cancellationState.js"
+import { cancellationIn, CancellationState } from "./cancellationState.js"
 import { describe, type Draft, isSame, type Resolution, type Strictness } from "./command.js"
 import { Conditions } from "./conditions.js"
+import { deterministicRefs } from "./deterministicRefs.js"
 import { digest } from "./digest.js"
 import * as guards from "./guards.js"
 import { Mailbox } from "./mailbox.js"
+import { Origins, userFrame } from "./origins.js"
+import { type Outcome, outcomeOf, refusedOutcome } from "./outcome.js"
+import { RunClock } from "./runClock.js"
 import { RunScheduler } from "./runScheduler.js"
-
-/** How a run ended, before it is a command. */
-export type Outcome = Pick<RunClosed, "outcome" | "message" | "payload">
 
 /** The code of a workflow, ready to run: it decodes its payload and encodes its outcome itself. */
 export type Program = (payload: string | null) => Effect.Effect<Outcome, never, Run>
@@ -95,8 +84,7 @@ export class Execution implements RunService, guards.Host {
   private issued: Array<Unsequenced<Command>> = []
   private output: Array<BufferedOutput> = []
   private recorded: ReadonlyArray<Unsequenced<Command>> | undefined
-  /** Where each fiber last asked for something; only while it replays. */
-  private origins: WeakMap<object, Error> | undefined
+  private readonly origins = new Origins()
 
   constructor(private readonly options: ExecutionOptions) {
     this.now = options.info.startedAt
@@ -139,7 +127,7 @@ export class Execution implements RunService, guards.Host {
     this.issued = []
     this.output = []
     this.recorded = recorded
-    if (recorded === undefined) this.origins = undefined
+    if (recorded === undefined) this.origins.clear()
     let delivered = 0
     guards.guarded(this, () =>
       this.scheduler.drain(
@@ -273,7 +261,11 @@ export class Execution implements RunService, guards.Host {
   }
 
   print = (method: guards.ConsoleMethod, args: ReadonlyArray<unknown>): void => {
-    if (this.recorded === undefined) this.output.push(() => globalThis.console[method](...args))
+    this.show(() => globalThis.console[method](...args))
+  }
+
+  private show(output: BufferedOutput): void {
+    if (this.recorded === undefined) this.output.push(output)
   }
 
   // --- inside a drain
@@ -326,65 +318,22 @@ export class Execution implements RunService, guards.Host {
     )(Effect.suspend(() => this.options.program(started.payload)), {
       scheduler: this.scheduler,
       immediate: false,
-      updateRefs: (refs, fiberId) => this.deterministic(refs, fiberId)
+      updateRefs: (refs, fiberId) =>
+        deterministicRefs(refs, fiberId, {
+          info: this.options.info,
+          clock: new RunClock(this),
+          print: (output) => this.show(output)
+        })
     })
     this.main = fiber
     fiber.addObserver((exit) => this.close(exit))
   }
 
-  private deterministic(refs: FiberRefs.FiberRefs, fiberId: FiberId.Runtime): FiberRefs.FiberRefs {
-    const { runId, workflow, workflowId } = this.options.info
-    const services = FiberRefs.getOrDefault(refs, DefaultServices.currentServices).pipe(
-      Context.add(Clock.Clock, new RunClock(this)),
-      Context.add(Random.Random, Random.make(runId))
-    )
-    const annotations = FiberRefs.getOrDefault(refs, FiberRef.currentLogAnnotations).pipe(
-      HashMap.set("workflow", workflow as unknown),
-      HashMap.set("workflowId", workflowId as unknown),
-      HashMap.set("runId", runId as unknown)
-    )
-    const loggers = FiberRefs.getOrDefault(refs, FiberRef.currentLoggers)
-    const buffered = Logger.make<unknown, void>((entry) => {
-      if (this.recorded === undefined) {
-        this.output.push(() => {
-          for (const logger of loggers) logger.log(entry)
-        })
-      }
-    })
-    return FiberRefs.updateManyAs(refs, {
-      forkAs: fiberId,
-      entries: [
-        [DefaultServices.currentServices, [[fiberId, services]]],
-        [FiberRef.currentLogAnnotations, [[fiberId, annotations]]],
-        [FiberRef.currentLoggers, [[fiberId, HashSet.make(buffered)]]],
-        [FiberRef.currentTracerEnabled, [[fiberId, false]]],
-        // What watches the fibers of the process would hold those of a run that has left memory.
-        [FiberRef.currentSupervisor, [[fiberId, Supervisor.none]]],
-        [FiberRef.unhandledErrorLogLevel, [[fiberId, Option.none()]]]
-      ]
-    })
-  }
-
   private close(exit: Exit.Exit<Outcome>): void {
     if (this.fault !== undefined) return
-    let outcome: Outcome = Exit.match(exit, {
-      onSuccess: (outcome) => outcome,
-      onFailure: (cause) => ({
-        outcome: Cause.isInterruptedOnly(cause) ? "Interrupted" : "Defect",
-        message: Cause.pretty(cause),
-        payload: null
-      })
-    })
-    if (outcome.outcome === "Interrupted" && this.cancellationState.cancellation !== undefined) {
-      outcome = { outcome: "Cancelled", message: this.cancellationState.cancellation.reason, payload: null }
-    }
-    const refusal = this.refusal("the end of the run", outcome.payload)
-    if (refusal !== undefined) {
-      const message = `${
-        whatEnds[outcome.outcome] ?? "the payload"
-      } of workflow ${this.options.info.workflow} is refused: ${refusal}`
-      outcome = { outcome: "Defect", message, payload: null }
-    }
+    const ended = outcomeOf(exit, this.cancellationState.cancellation)
+    const refusal = this.refusal("the end of the run", ended.payload)
+    const outcome = refusal === undefined ? ended : refusedOutcome(ended, this.options.info.workflow, refusal)
     this.emit({ _tag: "RunClosed", at: this.now, ...outcome, digest: digest(outcome.payload) })
     this.scheduler.halt()
   }
@@ -400,31 +349,15 @@ export class Execution implements RunService, guards.Host {
         reason: "Mismatch",
         expected: expected === undefined ? "no further command in this turn" : describe(expected),
         actual: describe(command),
-        source: this.sourceOf(origin)
+        source: this.origins.sourceOf(origin)
       })
     }
-    if (origin !== undefined) this.follow(origin)
+    if (origin !== undefined && this.recorded !== undefined) this.origins.note(origin)
     if (this.fault === undefined) {
       this.issued.push(command)
       if (command._tag === "RunClosed") this.closed = command
     }
     return command.command
-  }
-
-  private follow(origin: Error): void {
-    const asking = Fiber.getCurrentFiber()
-    if (this.recorded !== undefined && Option.isSome(asking)) {
-      this.origins ??= new WeakMap()
-      this.origins.set(asking.value, origin)
-    }
-  }
-
-  /** What Effect itself asks for, such as a timer, has no place of its own: it is after the last one of its fiber. */
-  private sourceOf(origin: Error | undefined): string | undefined {
-    if (origin !== undefined) return userFrame(origin)
-    const before = Option.flatMapNullable(Fiber.getCurrentFiber(), (fiber) => this.origins?.get(fiber))
-    const frame = Option.isSome(before) ? userFrame(before.value) : undefined
-    return frame === undefined ? undefined : `after ${frame}`
   }
 
   private foreignWake(fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined): void {
@@ -464,56 +397,4 @@ export class Execution implements RunService, guards.Host {
   }
 }
 
-/** The clock of a run: its time is the turn's, and to sleep is to start a durable timer. */
-class RunClock implements Clock.Clock {
-  readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
-  readonly currentTimeMillis = Effect.sync(() => this.unsafeCurrentTimeMillis())
-  readonly currentTimeNanos = Effect.sync(() => this.unsafeCurrentTimeNanos())
-
-  constructor(private readonly execution: Execution) {}
-
-  unsafeCurrentTimeMillis(): number {
-    return this.execution.now
-  }
-
-  unsafeCurrentTimeNanos(): bigint {
-    return BigInt(Math.trunc(this.execution.now)) * 1_000_000n
-  }
-
-  sleep(duration: Duration.Duration): Effect.Effect<void> {
-    const millis = Duration.toMillis(duration)
-    if (millis <= 0) return Effect.yieldNow()
-    if (millis === Infinity) return Effect.never
-    return Effect.suspend(() =>
-      Effect.asVoid(this.execution.issue(
-        { _tag: "TimerStarted", fireAt: this.execution.now + Math.ceil(millis) },
-        (target) => ({ _tag: "TimerCancelled", target })
-      ))
-    )
-  }
-}
-
-const cancellationIn = ({ at, by, reason }: Unsequenced<CancelRequested>): Cancellation => ({
-  at,
-  reason,
-  ...(by === undefined ? {} : { by })
-})
-
 const nameOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): string => `#${fiber.id().id}`
-
-/** What the payload of an outcome is. */
-const whatEnds: Partial<Record<Outcome["outcome"], string>> = {
-  Success: "the success",
-  Failure: "the error",
-  Continued: "the payload to continue with"
-}
-
-/** The folder of this room; a bundle may have none. */
-const ownDirectory = URL.canParse("../..", import.meta.url) ? new URL("../..", import.meta.url).pathname : undefined
-
-/** The nearest frame of the stack that is neither this room's nor Effect's nor Node's. */
-const userFrame = (origin: Error): string | undefined =>
-  origin.stack?.split("\n").slice(1).find((frame) =>
-    !(ownDirectory !== undefined && frame.includes(ownDirectory)) &&
-    !/[\\/]node_modules[\\/]effect[\\/]|\(node:|at node:/.test(frame)
-  )?.trim().replace(/^at /, "")
