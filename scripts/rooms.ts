@@ -18,7 +18,7 @@ export interface Room extends Needs {
    */
   readonly inside?: ReadonlyArray<string>
   /**
-   * Modules that need more than the rest of the room. Each is a subpath of its own, which the room's index leaves out, and
+   * Modules that need more than the rest of the room, or take longer to load. Each is a subpath of its own, which the room's index leaves out, and
    * what it is made of stands in `internal/` under its name: `internal/journalConformance/` for `JournalConformance`.
    * Nothing else in the room imports either.
    */
@@ -33,7 +33,12 @@ export const rooms: Readonly<Record<string, Room>> = {
   Telemetry: { uses: [], peers: [], node: false },
   Store: { uses: ["Telemetry"], peers: [], node: false },
   Schedule: { uses: ["Telemetry", "Store"], peers: [], node: false },
-  Circuit: { uses: ["Telemetry", "Store", "Schedule"], peers: [], node: false },
+  Circuit: {
+    uses: ["Telemetry", "Store", "Schedule"],
+    peers: [],
+    node: false,
+    apart: { Watch: { uses: ["Telemetry", "Store", "Schedule"], peers: [], node: false } }
+  },
   Call: { uses: ["Telemetry", "Store", "Schedule", "Circuit"], peers: [], node: false },
   Preset: { uses: ["Telemetry", "Store", "Schedule", "Circuit", "Call"], peers: [], node: false },
   Task: { uses: ["Telemetry", "Store", "Schedule", "Circuit", "Call"], peers: [], node: false },

@@ -42,6 +42,8 @@ export interface Bulkhead extends Gate.Gate<BulkheadFull> {
   readonly available: Effect.Effect<number>
   /** How many calls stand in line. */
   readonly waiting: Effect.Effect<number>
+  /** All of these at one time. */
+  readonly snapshot: Gate.Watched<Snapshot>
   /**
    * Changes the number of places. With more, those who wait are let in at once. With fewer, those inside end in peace;
    * one that waits and has become too heavy is let in when nobody else is inside. Dies with `InvalidOptions` below 1.
@@ -59,6 +61,23 @@ export interface Bulkhead extends Gate.Gate<BulkheadFull> {
    * for more permits than there are places.
    */
   readonly semaphore: Effect.Semaphore
+}
+
+/**
+ * The places of a bulkhead at one time, as plain data.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Snapshot {
+  readonly bulkhead: string
+  readonly capacity: number
+  /** How many places are in use; more than the capacity only after that was lowered. */
+  readonly inUse: number
+  /** How many calls stand in line. */
+  readonly waiting: number
+  /** How many calls it has turned away since it was made. */
+  readonly rejected: number
 }
 
 /**

@@ -16,7 +16,7 @@ import { hasProperty } from "effect/Predicate"
 import type * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { Combinator } from "../Combinator.js"
-import type { Gate, Keyed, Permit as GatePermit } from "./Gate.js"
+import type { Gate, Keyed, Permit as GatePermit, Watched } from "./Gate.js"
 import { Breaker, TypeId } from "./internal/breaker/breaker.js"
 import { makeBreakers } from "./internal/breaker/breakerFamily.js"
 import type { Outcome } from "./internal/breaker/breakerMachine.js"
@@ -49,7 +49,7 @@ export interface CircuitBreaker extends Gate<CircuitOpen | Isolated> {
   /** How it would answer a call now. Reading changes nothing. */
   readonly state: Effect.Effect<State>
   /** What it has counted. */
-  readonly snapshot: Effect.Effect<Snapshot>
+  readonly snapshot: Watched<Snapshot>
   /** Closes it and forgets what was counted; calls that are out count no more. */
   readonly reset: Effect.Effect<void>
   /**

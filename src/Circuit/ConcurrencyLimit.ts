@@ -36,7 +36,7 @@ export interface ConcurrencyLimit extends Gate.Gate<LimitExceeded> {
   readonly [TypeId]: typeof TypeId
   /** How many calls may be under way now. */
   readonly limit: Effect.Effect<number>
-  readonly snapshot: Effect.Effect<Snapshot>
+  readonly snapshot: Gate.Watched<Snapshot>
 }
 
 /**

@@ -20,6 +20,8 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { Pipeable } from "effect/Pipeable"
 import { hasProperty } from "effect/Predicate"
+import type * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
 import type { Combinator, Description } from "../Combinator.js"
 import { AllGates } from "./internal/gate/allGates.js"
 import { customAdmission } from "./internal/gate/customGate.js"
@@ -62,6 +64,21 @@ export interface Permit {
   readonly commit: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<boolean>
   /** The call has not run. */
   readonly refund: Effect.Effect<boolean>
+}
+
+/**
+ * What a gate shows of itself: an effect that gives it as it is now, and a way to learn that it has changed. `Watch` makes a
+ * stream of it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Watched<out A> extends Effect.Effect<A> {
+  /**
+   * Has something in it whenever a call or a control has changed what is shown, until the scope closes. Changes that nobody
+   * has taken yet are one.
+   */
+  readonly changed: Effect.Effect<Queue.Dequeue<void>, never, Scope.Scope>
 }
 
 /**

@@ -35,7 +35,7 @@ export { type Reason, Shed, TypeId } from "./internal/shedder/shedder.js"
  */
 export interface LoadShedder extends Gate.Gate<Shed> {
   readonly [TypeId]: typeof TypeId
-  readonly snapshot: Effect.Effect<Snapshot>
+  readonly snapshot: Gate.Watched<Snapshot>
 }
 
 /**

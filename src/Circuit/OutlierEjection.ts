@@ -14,7 +14,7 @@ import type * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { Combinator } from "../Combinator.js"
 import { reader } from "../InvalidOptions.js"
-import type { Gate } from "./Gate.js"
+import type { Gate, Watched } from "./Gate.js"
 import { classify as classifyForBreaker } from "./internal/breaker/classify.js"
 import { checkHosts, type HostEjected, OutlierEjectionImpl, TypeId } from "./internal/outlier/outlierEjection.js"
 import type { Settings } from "./internal/outlier/outliers.js"
@@ -45,7 +45,7 @@ export interface OutlierEjection extends Pipeable {
   /** Other hosts from now on. What is known of those that stay is kept. Dies with `InvalidOptions` when there is none. */
   readonly setHosts: (hosts: ReadonlyArray<string>) => Effect.Effect<void>
   /** All hosts, in the order given. */
-  readonly snapshot: Effect.Effect<ReadonlyArray<HostStatus>>
+  readonly snapshot: Watched<ReadonlyArray<HostStatus>>
   /** The ejections from now on, each once and in order, until the scope closes. */
   readonly ejections: Effect.Effect<Queue.Dequeue<Ejection>, never, Scope.Scope>
 }

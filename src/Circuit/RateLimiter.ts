@@ -46,7 +46,7 @@ export interface RateLimiter extends Gate.Gate<RateLimited> {
    */
   readonly allow: (cost?: number) => Effect.Effect<Allowance>
   /** How things stand. Reading changes nothing. */
-  readonly status: Effect.Effect<Status>
+  readonly snapshot: Gate.Watched<Snapshot>
   /**
    * Takes no calls for a while. It only extends: of two blocks the one that ends later counts. Those in line who may
    * not wait that long are turned away at once.
@@ -135,12 +135,13 @@ export interface CallOptions {
 export type Change = Pick<Options, "limit" | "interval" | "burst">
 
 /**
- * How things stand at a limiter.
+ * How things stand at a limiter, as plain data.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Status {
+export interface Snapshot {
+  readonly limiter: string
   /** The most that can be spent at once. */
   readonly limit: number
   /** What could be spent now, but for a block; what those in line will take is not counted. */

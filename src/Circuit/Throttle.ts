@@ -37,7 +37,7 @@ export { Throttled, TypeId } from "./internal/throttle/throttle.js"
 export interface Throttle extends Gate.Gate<Throttled> {
   readonly [TypeId]: typeof TypeId
   /** What it has counted. */
-  readonly snapshot: Effect.Effect<Snapshot>
+  readonly snapshot: Gate.Watched<Snapshot>
   /** Forgets what was counted. */
   readonly reset: Effect.Effect<void>
 }

@@ -259,7 +259,7 @@ describe("Gate.standard", () => {
       // Full: neither a probe is taken, nor is a token gone.
       assert.strictEqual(yield* outcome(call.pipe(gate.protect)), "BulkheadFull")
       assert.deepStrictEqual(notes, ["breaker reserved"])
-      assert.strictEqual((yield* limiter.status).remaining, 49)
+      assert.strictEqual((yield* limiter.snapshot).remaining, 49)
       yield* inside.succeed
       assert.deepStrictEqual(Gate.standard({ bulkhead }).protect.descriptions.map(({ policy }) => policy), ["Bulkhead"])
     }))
@@ -272,7 +272,7 @@ describe("Gate.standard", () => {
       const gate = Gate.standard({ limiter, bulkhead, breaker })
       assert.strictEqual(yield* outcome(call.pipe(gate.protect)), "Closed")
       assert.strictEqual(yield* bulkhead.inUse, 0)
-      assert.strictEqual((yield* limiter.status).remaining, 50)
+      assert.strictEqual((yield* limiter.snapshot).remaining, 50)
     }))
 })
 

@@ -29,7 +29,7 @@ describe("RateLimiter", () => {
   it.effect("by default 50 calls pass at once and 10 each second (R109)", () =>
     Effect.gen(function*() {
       const limiter = yield* RateLimiter.make({ key })
-      assert.strictEqual((yield* limiter.status).remaining, 50)
+      assert.strictEqual((yield* limiter.snapshot).remaining, 50)
       assert.strictEqual(yield* passed(limiter, 60), 50)
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* passed(limiter, 60), 10)
@@ -63,7 +63,7 @@ describe("RateLimiter", () => {
       yield* TestClock.adjust(500)
       assert.strictEqual(yield* passed(limiter, 5), soon)
       yield* TestClock.adjust("1 minute")
-      assert.strictEqual((yield* limiter.status).remaining, 3)
+      assert.strictEqual((yield* limiter.snapshot).remaining, 3)
     }))
 
   it.effect("a block is looked at first: no token is taken in it, and tokens accrue meanwhile (R111)", () =>
@@ -75,7 +75,7 @@ describe("RateLimiter", () => {
       const error = yield* Effect.flip(call.pipe(limiter.protect))
       assert.deepInclude(error, { reason: "blocked" })
       assert.strictEqual(retryAfter(error), 2_000)
-      assert.strictEqual((yield* limiter.status).remaining, 30)
+      assert.strictEqual((yield* limiter.snapshot).remaining, 30)
       assert.deepInclude(yield* limiter.allow(), { allowed: false, remaining: 0 })
       yield* TestClock.adjust(1_999)
       assert.strictEqual(yield* passed(limiter, 1), 0)
@@ -119,12 +119,12 @@ describe("RateLimiter", () => {
       const limiter = yield* RateLimiter.make({ key })
       yield* limiter.blockFor("5 seconds")
       yield* limiter.blockFor("2 seconds")
-      assert.strictEqual(Duration.toMillis((yield* limiter.status).blockedFor), 5_000)
+      assert.strictEqual(Duration.toMillis((yield* limiter.snapshot).blockedFor), 5_000)
       yield* TestClock.adjust("4 seconds")
       yield* limiter.blockFor("500 millis")
-      assert.strictEqual(Duration.toMillis((yield* limiter.status).blockedFor), 1_000)
+      assert.strictEqual(Duration.toMillis((yield* limiter.snapshot).blockedFor), 1_000)
       yield* limiter.blockFor("3 seconds")
-      assert.strictEqual(Duration.toMillis((yield* limiter.status).blockedFor), 3_000)
+      assert.strictEqual(Duration.toMillis((yield* limiter.snapshot).blockedFor), 3_000)
     }))
 
   it.effect("the answer of a call blocks it: 429 and 503, up to a cap (R113, R134)", () =>
@@ -133,7 +133,7 @@ describe("RateLimiter", () => {
         Effect.gen(function*() {
           const limiter = yield* RateLimiter.make({ key, ...options })
           yield* Effect.exit(end.pipe(limiter.protect))
-          return Duration.toSeconds((yield* limiter.status).blockedFor)
+          return Duration.toSeconds((yield* limiter.snapshot).blockedFor)
         })
       const response = (status: number, retryAfter?: string) => ({
         status,
@@ -164,7 +164,7 @@ describe("RateLimiter", () => {
       const operation = attempt.pipe(limiter.heed, Effect.orElseSucceed(() => "hidden"), limiter.protect)
       assert.strictEqual(yield* operation, "hidden")
       assert.strictEqual(yield* outcome(operation), "RateLimited")
-      assert.strictEqual(Duration.toMillis((yield* limiter.status).blockedFor), 5_000)
+      assert.strictEqual(Duration.toMillis((yield* limiter.snapshot).blockedFor), 5_000)
     }))
 
   it.effect("reset: everything can be spent, and no block is left; who waits goes (R114)", () =>
@@ -179,7 +179,7 @@ describe("RateLimiter", () => {
       yield* Effect.forEach(waiting, ({ interrupt }) => interrupt)
       yield* limiter.blockFor("30 seconds")
       yield* limiter.reset
-      assert.deepInclude(yield* limiter.status, { remaining: 2, blockedFor: Duration.zero, waiting: 0 })
+      assert.deepInclude(yield* limiter.snapshot, { remaining: 2, blockedFor: Duration.zero, waiting: 0 })
     }))
 
   it.effect("what was taken before a reset is not given back after it (R114, R116)", () =>
@@ -189,7 +189,7 @@ describe("RateLimiter", () => {
       yield* limiter.reset
       yield* passed(limiter, 2)
       assert.isTrue(yield* permit.refund)
-      assert.strictEqual((yield* limiter.status).remaining, 0)
+      assert.strictEqual((yield* limiter.snapshot).remaining, 0)
     }))
 
   it.effect.each(["token-bucket", "fixed-window", "sliding-log", "sliding-counter"] as const)(
@@ -200,7 +200,7 @@ describe("RateLimiter", () => {
         const limiter = yield* RateLimiter.make({ key, limit: 10, algorithm })
         yield* passed(limiter, 7)
         yield* TestClock.setTime(10_000)
-        assert.strictEqual((yield* limiter.status).remaining, 3)
+        assert.strictEqual((yield* limiter.snapshot).remaining, 3)
         assert.strictEqual(yield* passed(limiter, 5), 3)
         // From there on time goes as ever.
         yield* TestClock.adjust("1 second")
@@ -218,7 +218,7 @@ describe("RateLimiter", () => {
       yield* limiter.blockFor("2 seconds")
       yield* TestClock.setTime(10_000)
       const waiting = yield* held(limiter.protect)
-      assert.strictEqual(Duration.toMillis((yield* limiter.status).blockedFor), 2_000)
+      assert.strictEqual(Duration.toMillis((yield* limiter.snapshot).blockedFor), 2_000)
       yield* TestClock.adjust(1_999)
       assert.isFalse(waiting.began)
       yield* TestClock.adjust(1)
@@ -232,13 +232,13 @@ describe("RateLimiter", () => {
       const bulkhead = yield* Bulkhead.make({ key, capacity: 1 })
       const both = Gate.all([limiter, bulkhead])
       const inside = yield* held(both.protect)
-      assert.strictEqual((yield* limiter.status).remaining, 4)
+      assert.strictEqual((yield* limiter.snapshot).remaining, 4)
       assert.strictEqual(yield* outcome(call.pipe(both.protect)), "BulkheadFull")
       assert.strictEqual(yield* outcome(call.pipe(bulkhead.protect, limiter.protect)), "BulkheadFull")
-      assert.strictEqual((yield* limiter.status).remaining, 4)
+      assert.strictEqual((yield* limiter.snapshot).remaining, 4)
       yield* inside.fail
       // One that ran is used, however it ended.
-      assert.strictEqual((yield* limiter.status).remaining, 4)
+      assert.strictEqual((yield* limiter.snapshot).remaining, 4)
     }))
 
   it.effect("a token that comes back goes to the first in line (R116, R120)", () =>
@@ -279,13 +279,13 @@ describe("RateLimiter", () => {
       yield* costly
       cost = 5
       yield* costly
-      assert.strictEqual((yield* limiter.status).remaining, 1)
+      assert.strictEqual((yield* limiter.snapshot).remaining, 1)
       assert.strictEqual(yield* outcome(costly), "RateLimited")
       cost = 0
       assert.strictEqual(yield* outcome(costly), "ok")
       cost = -1
       assert.strictEqual(yield* outcome(costly), "died")
-      assert.strictEqual((yield* limiter.status).remaining, 1)
+      assert.strictEqual((yield* limiter.snapshot).remaining, 1)
     }))
 
   it.effect("who waits passes exactly when its turn comes, at no part of a millisecond too early (R118)", () =>
@@ -396,7 +396,7 @@ describe("RateLimiter", () => {
       assert.strictEqual(yield* passed(limiter.with({ maxWait: 0 }), 1), 0)
       yield* dear.interrupt
       assert.isTrue(cheap.began)
-      assert.strictEqual((yield* limiter.status).remaining, 4)
+      assert.strictEqual((yield* limiter.snapshot).remaining, 4)
       yield* cheap.succeed
     }))
 
@@ -410,9 +410,9 @@ describe("RateLimiter", () => {
       yield* dear.interrupt
       assert.isTrue(cheap.began)
       yield* TestClock.adjust(500)
-      assert.strictEqual((yield* limiter.status).remaining, 9)
+      assert.strictEqual((yield* limiter.snapshot).remaining, 9)
       yield* TestClock.adjust(500)
-      assert.strictEqual((yield* limiter.status).remaining, 10)
+      assert.strictEqual((yield* limiter.snapshot).remaining, 10)
       yield* cheap.succeed
     }))
 
@@ -474,7 +474,7 @@ describe("RateLimiter", () => {
       assert.deepStrictEqual(waiting.map(({ began }) => began), [true, true, true])
       yield* Effect.forEach(waiting, ({ succeed }) => succeed)
       assert.strictEqual(yield* outcome(limiter.setLimit({ limit: 0 })), "died")
-      assert.strictEqual((yield* limiter.status).limit, 3)
+      assert.strictEqual((yield* limiter.snapshot).limit, 3)
     }))
 
   it.effect("one that has become too dear in line takes all there is (R117)", () =>
@@ -485,7 +485,7 @@ describe("RateLimiter", () => {
       yield* limiter.setLimit({ burst: 4 })
       yield* TestClock.adjust(400)
       assert.isTrue(dear.began)
-      assert.strictEqual((yield* limiter.status).remaining, 0)
+      assert.strictEqual((yield* limiter.snapshot).remaining, 0)
       yield* dear.succeed
     }))
 
@@ -530,7 +530,7 @@ describe("RateLimiter", () => {
     const program = Effect.gen(function*() {
       assert.strictEqual(yield* call.pipe(GitHub.protect), "ok")
       assert.strictEqual((yield* Effect.flip(call.pipe(GitHub.protect))).limiter, "GitHub")
-      assert.strictEqual((yield* (yield* GitHub).status).remaining, 0)
+      assert.strictEqual((yield* (yield* GitHub).snapshot).remaining, 0)
     })
     return Effect.provide(program, GitHub.layer({ limit: 1 }))
   })

@@ -47,7 +47,7 @@ const makeWorld = ({ rejects, waits }: { readonly rejects?: Name; readonly waits
     })
     const gates = { limiter, bulkhead, breaker, own }
     const counters = Effect.gen(function*() {
-      const status = yield* limiter.status
+      const status = yield* limiter.snapshot
       const state = yield* breaker.state
       return {
         tokens: status.remaining,

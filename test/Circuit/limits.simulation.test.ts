@@ -192,9 +192,9 @@ describe("limiters under a drawn schedule", () => {
           })
           yield* Effect.all([calls, block], { concurrency: "unbounded" })
           assert.isTrue(within[algorithm](times))
-          assert.strictEqual((yield* limiter.status).waiting, 0)
+          assert.strictEqual((yield* limiter.snapshot).waiting, 0)
           yield* Effect.sleep(200)
-          assert.strictEqual((yield* limiter.status).remaining, 4)
+          assert.strictEqual((yield* limiter.snapshot).remaining, 4)
         }),
         { seeds }
       )
@@ -274,7 +274,7 @@ describe("gates one behind another under a drawn schedule", () => {
         yield* Effect.all([protectedWork, reservedWork], { concurrency: "unbounded" })
         assert.deepStrictEqual([out, (yield* breaker.snapshot).probes], [0, 0])
         assert.deepStrictEqual([yield* bulkhead.inUse, yield* bulkhead.waiting], [0, 0])
-        assert.deepInclude(yield* limiter.status, { remaining: 20 - committed, waiting: 0 })
+        assert.deepInclude(yield* limiter.snapshot, { remaining: 20 - committed, waiting: 0 })
       }),
       { seeds }
     ))

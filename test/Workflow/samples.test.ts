@@ -70,7 +70,7 @@ for (const name of readdirSync(folder)) {
         assert.deepStrictEqual(activities.map(({ attempt }) => attempt), [2])
         assert.isTrue((yield* Client.describe("waits for a token")).activities[0]?.outside)
         assert.lengthOf((yield* Client.describe("sleeps")).timers, 1)
-      }).pipe(Effect.provide(Client.layer), Effect.provide(restored(name).journal)))
+      }).pipe(Effect.provide(Layer.provideMerge(Client.layer, restored(name).journal))))
 
     it.effect("holds histories that today's code replays (W-61)", () =>
       Effect.gen(function*() {
@@ -80,9 +80,10 @@ for (const name of readdirSync(folder)) {
           assert.isUndefined(difference, workflowId)
         }
       }).pipe(
-        Effect.provide(Layer.provideMerge(ready, Replay.layer)),
-        Effect.provide(Client.layer),
-        Effect.provide(restored(name).journal)
+        Effect.provide(ready.pipe(
+          Layer.provideMerge(Layer.merge(Replay.layer, Client.layer)),
+          Layer.provideMerge(restored(name).journal)
+        ))
       ))
 
     it.live("is gone on with, to the end of every run", () => {
@@ -128,8 +129,10 @@ for (const name of readdirSync(folder)) {
         )
         assert.strictEqual(yield* Client.count({ status: "Running" }), 0)
       }).pipe(
-        Effect.provide(Layer.provideMerge(ready, Engine.layer({ queues: { desk: {} } }))),
-        Effect.provide(journal)
+        Effect.provide(ready.pipe(
+          Layer.provideMerge(Engine.layer({ queues: { desk: {} } })),
+          Layer.provideMerge(journal)
+        ))
       )
     })
   })

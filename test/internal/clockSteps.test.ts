@@ -69,7 +69,7 @@ const breaker = (options: Partial<CircuitBreaker.Options>): Make => () =>
 const limiter = (algorithm: RateLimiter.Algorithm): Make => () =>
   Effect.map(
     RateLimiter.make({ key, algorithm, limit: 3, interval: 100, maxWait: 80 }),
-    (limiter) => calls(limiter, limiter.status)
+    (limiter) => calls(limiter, limiter.snapshot)
   )
 
 const eachTime = (run: Effect.Effect<unknown, unknown>): Driver => {

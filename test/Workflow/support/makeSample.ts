@@ -99,11 +99,12 @@ const make = (file: string) =>
     writeFileSync(file, `-- token: ${given}\n${lines.map((line) => `${line};\n`).join("")}`)
     yield* Console.log(`${lines.length} statements in ${file}`)
   }).pipe(
-    Effect.provide(Layer.provideMerge(
-      Journal.layerSql(),
-      Layer.unwrapScoped(Effect.map(temporaryFile, database))
-    )),
-    Effect.provide(TestContext.TestContext)
+    Effect.provide(
+      Journal.layerSql().pipe(
+        Layer.provideMerge(Layer.unwrapScoped(Effect.map(temporaryFile, database))),
+        Layer.provideMerge(TestContext.TestContext)
+      )
+    )
   )
 
 await Effect.runPromise(make(process.argv[2]!))

@@ -18,6 +18,7 @@ import type { CircuitBreaker, Classify, Permit, Snapshot, State, Transition } fr
 import { Feed } from "../gate/feed.js"
 import { GateValue, type Runner, type Ticket } from "../gate/gate.js"
 import { isRejection } from "../gate/rejection.js"
+import { WatchedValue } from "../gate/watched.js"
 import * as machine from "./breakerMachine.js"
 import { CircuitOpen, Isolated } from "./circuitOpen.js"
 import { defaultOpenForMillis, type Opening } from "./openFor.js"
@@ -87,8 +88,8 @@ export class Breaker extends GateValue<CircuitOpen | Isolated> implements Circui
 
   readonly state: Effect.Effect<State> = Effect.withFiberRuntime((fiber) => Effect.succeed(this.shown(fiber as Runner)))
 
-  readonly snapshot: Effect.Effect<Snapshot> = Effect.withFiberRuntime((fiber) =>
-    Effect.succeed(this.counts(nowOf(fiber)))
+  readonly snapshot = new WatchedValue<Snapshot>(
+    Effect.withFiberRuntime((fiber) => Effect.succeed(this.counts(nowOf(fiber))))
   )
 
   readonly reset: Effect.Effect<void> = Effect.withFiberRuntime((fiber) => {
@@ -174,9 +175,11 @@ export class Breaker extends GateValue<CircuitOpen | Isolated> implements Circui
     if (decision._tag === "Admitted") return this.placeFor(decision.generation, decision.phase, fiber)
     if (this.parts.shadow) {
       this.wouldReject++
+      this.snapshot.touch()
       return this.placeFor(noGeneration, "Closed", fiber)
     }
     this.rejected++
+    this.snapshot.touch()
     return Exit.fail(stackless(() => this.rejection(decision)))
   }
 
@@ -207,6 +210,7 @@ export class Breaker extends GateValue<CircuitOpen | Isolated> implements Circui
     const current = machine.overdue(settings, before, now, breakFor(undefined))
     const [next, decision] = machine.transition(settings, current, event, now, breakFor(exit))
     MutableRef.set(this.cell, next)
+    if (next !== before) this.snapshot.touch()
     // Told in the same step as the change, or two fibers could tell theirs in the wrong order.
     if (current._tag !== before._tag && before._tag === "HalfOpen") {
       this.tell(before, current, before.startedAt + settings.deadlineMillis, fiber)

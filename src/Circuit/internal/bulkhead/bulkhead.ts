@@ -11,7 +11,7 @@ import type { Description } from "../../../Combinator.js"
 import { nowOf } from "../../../internal/now.js"
 import { stackless } from "../../../internal/stackless.js"
 import { reader } from "../../../InvalidOptions.js"
-import type { Bulkhead } from "../../Bulkhead.js"
+import type { Bulkhead, Snapshot } from "../../Bulkhead.js"
 import type { Gate } from "../../Gate.js"
 import { Alarm } from "../gate/alarm.js"
 import { Deadlines } from "../gate/deadlines.js"
@@ -19,6 +19,7 @@ import { GateValue, GateView, type Runner, type Ticket } from "../gate/gate.js"
 import { Line, RankedLine } from "../gate/line.js"
 import { classes, priorityOf, rankOf } from "../gate/priority.js"
 import { Waiter } from "../gate/waiter.js"
+import { WatchedValue } from "../gate/watched.js"
 import { BulkheadFull, WeightTooHigh } from "./bulkheadFull.js"
 import { PlacesSemaphore } from "./bulkheadSemaphore.js"
 import { Places } from "./places.js"
@@ -45,6 +46,7 @@ export class BulkheadImpl extends GateValue<BulkheadFull> implements Bulkhead {
   private readonly deadlines = new Deadlines<Call>()
   private readonly alarm = new Alarm((fiber) => this.turnAwayLate(fiber))
   private readonly one = this.ticketOf(1)
+  private rejected = 0
   /** Whether it matters when a call came. */
   private readonly isTimed: boolean
 
@@ -60,6 +62,13 @@ export class BulkheadImpl extends GateValue<BulkheadFull> implements Bulkhead {
   readonly inUse = Effect.sync(() => this.places.inUse)
   readonly available = Effect.sync(() => this.places.available)
   readonly waiting = Effect.sync(() => this.places.line.size)
+  readonly snapshot = new WatchedValue<Snapshot>(Effect.sync(() => ({
+    bulkhead: this.key,
+    capacity: this.places.capacity,
+    inUse: this.places.inUse,
+    waiting: this.places.line.size,
+    rejected: this.rejected
+  })))
   readonly semaphore: Effect.Semaphore = new PlacesSemaphore(this)
 
   readonly resize = (capacity: number): Effect.Effect<void> =>
@@ -89,14 +98,14 @@ export class BulkheadImpl extends GateValue<BulkheadFull> implements Bulkhead {
     ticket: Ticket<never>,
     fiber: Runner
   ): Ticket<BulkheadFull> | Exit.Exit<never, BulkheadFull> {
-    if (this.places.take(weight)) return ticket
+    if (this.take(weight)) return ticket
     if (this.places.isLineFull) return Exit.fail(this.full("full"))
     return this.standInLine(weight, this.settings.queueTimeoutMillis, fiber)
   }
 
   /** Lets a call in or puts it in line, however long that is, and lets it wait for as long as it takes. */
   enterLine(weight: number, fiber: Runner): Ticket<BulkheadFull> {
-    return this.places.take(weight) ? this.ticketOf(weight) : this.standInLine(weight, Infinity, fiber)
+    return this.take(weight) ? this.ticketOf(weight) : this.standInLine(weight, Infinity, fiber)
   }
 
   private standInLine(weight: number, timeoutMillis: number, fiber: Runner): Call {
@@ -108,6 +117,7 @@ export class BulkheadImpl extends GateValue<BulkheadFull> implements Bulkhead {
     if (timeoutMillis !== Infinity) this.alarm.set(timeoutMillis, fiber)
     // Among equals the newest is last; among others it may be the first, and fit.
     if (ranked) this.letIn()
+    else this.snapshot.touch()
     return call
   }
 
@@ -118,7 +128,9 @@ export class BulkheadImpl extends GateValue<BulkheadFull> implements Bulkhead {
   }
 
   take(weight: number): boolean {
-    return this.places.take(weight)
+    const taken = this.places.take(weight)
+    if (taken) this.snapshot.touch()
+    return taken
   }
 
   give(weight: number): void {
@@ -158,6 +170,7 @@ export class BulkheadImpl extends GateValue<BulkheadFull> implements Bulkhead {
       call.finish(Exit.void)
     }
     if (this.deadlines.first === undefined) this.alarm.clear()
+    this.snapshot.touch()
   }
 
   private turnAwayLate(fiber: Runner): void {
@@ -171,6 +184,8 @@ export class BulkheadImpl extends GateValue<BulkheadFull> implements Bulkhead {
 
   private full(reason: "full" | "timeout"): BulkheadFull {
     const { capacity, inUse, line } = this.places
+    this.rejected++
+    this.snapshot.touch()
     const retryAfter = Duration.millis(this.settings.retryAfterMillis)
     return stackless(() =>
       new BulkheadFull({ bulkhead: this.key, reason, capacity, inUse, waiting: line.size, retryAfter })

@@ -14,6 +14,7 @@ import { GateValue, type Runner, type Ticket } from "../gate/gate.js"
 import { Line } from "../gate/line.js"
 import { RejectionTypeId } from "../gate/rejection.js"
 import { Waiter } from "../gate/waiter.js"
+import { WatchedValue } from "../gate/watched.js"
 import { randomOf } from "../gate/withinStep.js"
 import type { Working } from "./limitAlgorithms.js"
 import { rejectRamp } from "./windowedLimit.js"
@@ -82,15 +83,16 @@ export class ConcurrencyLimitImpl extends GateValue<LimitExceeded> implements Co
 
   readonly limit: Effect.Effect<number> = Effect.sync(() => this.working.limit())
 
-  readonly snapshot: Effect.Effect<Snapshot> = Effect.sync(() => ({
+  readonly snapshot = new WatchedValue<Snapshot>(Effect.sync(() => ({
     limiter: this.key,
     limit: this.working.limit(),
     inflight: this.inflight,
     waiting: this.line.size,
     rejected: this.rejected
-  }))
+  })))
 
   admit(fiber: Runner): Ticket<LimitExceeded> | Exit.Exit<never, LimitExceeded> {
+    this.snapshot.touch()
     const limit = this.working.limit()
     if (this.inflight < limit && this.line.size === 0) return new Running(this, ++this.inflight, preciseNowOf(fiber))
     if (!this.settings.queue || this.isTooLong(limit, fiber)) {
@@ -127,6 +129,7 @@ export class ConcurrencyLimitImpl extends GateValue<LimitExceeded> implements Co
   /** A call waits no longer. */
   leave(call: WaitingCall): void {
     this.line.leave(call)
+    this.snapshot.touch()
   }
 
   /** Whether a new limit would answer the same, but for what it has learnt. */
@@ -144,6 +147,7 @@ export class ConcurrencyLimitImpl extends GateValue<LimitExceeded> implements Co
       this.line.leave(call)
       call.begin({ inflight: ++this.inflight, startedAt: now })
     }
+    this.snapshot.touch()
   }
 
   private isTooLong(limit: number, fiber: Runner): boolean {

@@ -16,12 +16,13 @@ import { nowOf, wallClockOf } from "../../../internal/now.js"
 import { stackless } from "../../../internal/stackless.js"
 import { reader } from "../../../InvalidOptions.js"
 import type { Gate } from "../../Gate.js"
-import type { Allowance, CallOptions, Change, RateLimiter, Status } from "../../RateLimiter.js"
+import type { Allowance, CallOptions, Change, RateLimiter, Snapshot } from "../../RateLimiter.js"
 import { Alarm } from "../gate/alarm.js"
 import { Deadlines } from "../gate/deadlines.js"
 import { GateValue, GateView, type Runner, type Ticket } from "../gate/gate.js"
 import { Line } from "../gate/line.js"
 import { Waiter } from "../gate/waiter.js"
+import { WatchedValue } from "../gate/watched.js"
 import type { Algorithm, Limit } from "./rate/algorithm.js"
 import { CostTooHigh, RateLimited } from "./rateLimited.js"
 
@@ -73,13 +74,14 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
     this.disturb(now, fiber)
   })
 
-  readonly status: Effect.Effect<Status> = this.step((now) => ({
+  readonly snapshot = new WatchedValue<Snapshot>(this.step((now) => ({
+    limiter: this.key,
     limit: this.limit.capacity,
     remaining: this.remaining(now),
     resetAfter: Duration.millis(Math.ceil(this.algorithm.resetAfter(this.limit, this.state, now))),
     blockedFor: Duration.millis(Math.max(0, Math.ceil(this.blockedUntil - now))),
     waiting: this.line.size
-  }))
+  })))
 
   readonly heed: Combinator = makeCombinator([{ policy: "RateLimiter.heed", key: this.key, settings: {} }], [{
     leave: (call, exit) => {
@@ -112,7 +114,7 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
         this.proceed(now, fiber)
         const wait = cost > this.limit.capacity ? Infinity : this.untilTurn(cost, this.ahead, now)
         const allowed = wait <= 0 && this.line.size === 0
-        if (allowed) this.state = this.algorithm.take(this.limit, this.state, cost, now, 0)
+        if (allowed) this.take(cost, now, 0)
         return {
           allowed,
           limit: this.limit.capacity,
@@ -206,6 +208,7 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
 
   private take(cost: number, now: number, late: number): Taken<S> {
     this.state = this.algorithm.take(this.limit, this.state, cost, now, late)
+    this.snapshot.touch()
     return new Taken(this, cost, this.state, this.epoch)
   }
 
@@ -247,7 +250,9 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
     this.undisturbedSince = now
   }
 
+  /** Sees to what comes next, after something has changed. */
   private setAlarm(now: number, fiber: Runner): void {
+    this.snapshot.touch()
     const { first } = this.line
     if (first === undefined) return this.alarm.clear()
     const deadline = this.deadlines.first?.deadline ?? Infinity

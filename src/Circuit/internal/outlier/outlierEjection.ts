@@ -19,6 +19,7 @@ import type { Classify, Ejection, HostStatus, OutlierEjection } from "../../Outl
 import { Feed } from "../gate/feed.js"
 import { GateValue, type Runner, type Ticket } from "../gate/gate.js"
 import { RejectionTypeId } from "../gate/rejection.js"
+import { WatchedValue } from "../gate/watched.js"
 import * as machine from "./outliers.js"
 
 /**
@@ -80,7 +81,7 @@ export class OutlierEjectionImpl implements OutlierEjection {
     return Effect.succeed(hosts[this.next++ % hosts.length]!)
   })
 
-  readonly snapshot: Effect.Effect<ReadonlyArray<HostStatus>> = Effect.withFiberRuntime((fiber) => {
+  readonly snapshot = new WatchedValue<ReadonlyArray<HostStatus>>(Effect.withFiberRuntime((fiber) => {
     const now = nowOf(fiber)
     return Effect.succeed(
       this.fleet.hosts.map((each) => ({
@@ -90,7 +91,7 @@ export class OutlierEjectionImpl implements OutlierEjection {
         ejectedUntil: machine.isEjected(each, now) ? toWallClock(each.ejectedUntil, fiber) : null
       }))
     )
-  })
+  }))
 
   get ejections(): Effect.Effect<Queue.Dequeue<Ejection>, never, Scope.Scope> {
     return this.feed.subscribe
@@ -99,7 +100,7 @@ export class OutlierEjectionImpl implements OutlierEjection {
   setHosts(hosts: ReadonlyArray<string>): Effect.Effect<void> {
     return Effect.withFiberRuntime((fiber) => {
       checkHosts("OutlierEjection.setHosts", hosts)
-      MutableRef.set(this.cell, machine.withHosts(this.settings, this.fleet, hosts, nowOf(fiber)))
+      this.set(machine.withHosts(this.settings, this.fleet, hosts, nowOf(fiber)))
       for (const host of this.gates.keys()) if (!hosts.includes(host)) this.gates.delete(host)
       return Effect.void
     })
@@ -156,6 +157,12 @@ export class OutlierEjectionImpl implements OutlierEjection {
     return MutableRef.get(this.cell)
   }
 
+  private set(fleet: machine.Fleet): void {
+    const changed = fleet !== this.fleet
+    MutableRef.set(this.cell, fleet)
+    if (changed) this.snapshot.touch()
+  }
+
   private inService(fiber: Runner): ReadonlyArray<string> {
     const now = nowOf(fiber)
     this.change(machine.sweep(this.settings, this.fleet, now), fiber)
@@ -163,7 +170,7 @@ export class OutlierEjectionImpl implements OutlierEjection {
   }
 
   private change([next, ejections]: ReturnType<typeof machine.settle>, fiber: Runner): void {
-    MutableRef.set(this.cell, next)
+    this.set(next)
     for (const ejection of ejections) {
       const until = toWallClock(ejection.until, fiber)
       this.feed.tell({ fleet: this.key, ...ejection, until, at: wallClockOf(fiber) })

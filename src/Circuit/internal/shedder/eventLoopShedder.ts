@@ -35,6 +35,7 @@ export class EventLoopShedder extends Shedder {
     if (now - this.readAt >= windowMillis) {
       this.delayMillis = this.monitor.read(percentile * 100)
       this.readAt = now
+      this.snapshot.touch()
     }
     return this.delayMillis > limitMillis ? this.shed("eventLoop", this.readAt + windowMillis - now) : passed
   }
@@ -44,6 +45,7 @@ export class EventLoopShedder extends Shedder {
     this.closed = true
     this.delayMillis = 0
     this.monitor.stop()
+    this.snapshot.touch()
   }
 
   protected look() {

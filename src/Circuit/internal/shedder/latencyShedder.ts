@@ -72,6 +72,7 @@ export class LatencyShedder extends Shedder {
   record(startedAt: number, hasValue: boolean, fiber: Runner): void {
     const now = nowOf(fiber)
     MutableRef.set(this.cell, recorded(this.settings, MutableRef.get(this.cell), now - startedAt, hasValue, now))
+    this.snapshot.touch()
   }
 
   protected look(now: number) {

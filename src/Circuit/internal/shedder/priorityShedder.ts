@@ -100,6 +100,7 @@ export class PriorityShedder extends Shedder {
     this.anyOf = noClasses()
     this.passed = this.notRun = this.shedNow = 0
     this.startedAt = now
+    this.snapshot.touch()
   }
 }
 

@@ -41,6 +41,7 @@ export class QueueShedder extends Shedder {
     const { concurrency, intervalMillis, law, maxWaiting } = this.settings
     if (this.inflight < concurrency && this.line.size === 0) {
       this.inflight++
+      this.snapshot.touch()
       return this.inside
     }
     if (this.line.size >= maxWaiting) return this.shed("queueFull", intervalMillis)
@@ -53,6 +54,7 @@ export class QueueShedder extends Shedder {
       this.deadlines.add(call)
       this.alarm.set(timeout, fiber)
     }
+    this.snapshot.touch()
     return call
   }
 
@@ -60,6 +62,7 @@ export class QueueShedder extends Shedder {
   giveBack(fiber: Runner): void {
     this.inflight--
     this.letIn(fiber)
+    this.snapshot.touch()
   }
 
   /** A call waits no longer. */
@@ -67,6 +70,7 @@ export class QueueShedder extends Shedder {
     this.line.leave(call)
     this.deadlines.remove(call)
     if (this.line.size === 0) this.isEmpty()
+    this.snapshot.touch()
   }
 
   protected look(now: number) {

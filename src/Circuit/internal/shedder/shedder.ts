@@ -11,6 +11,7 @@ import { stackless } from "../../../internal/stackless.js"
 import type { LoadShedder, Snapshot } from "../../LoadShedder.js"
 import { GateValue } from "../gate/gate.js"
 import { RejectionTypeId } from "../gate/rejection.js"
+import { WatchedValue } from "../gate/watched.js"
 
 /**
  * @since 0.1.0
@@ -73,8 +74,10 @@ export abstract class Shedder extends GateValue<Shed> implements LoadShedder {
     return TypeId
   }
 
-  readonly snapshot: Effect.Effect<Snapshot> = Effect.withFiberRuntime((fiber) =>
-    Effect.succeed({ shedder: this.key, shed: this.shedSoFar, ...this.look(nowOf(fiber)) })
+  readonly snapshot = new WatchedValue<Snapshot>(
+    Effect.withFiberRuntime((fiber) =>
+      Effect.succeed({ shedder: this.key, shed: this.shedSoFar, ...this.look(nowOf(fiber)) })
+    )
   )
 
   /** How it would answer now. */
@@ -83,6 +86,7 @@ export abstract class Shedder extends GateValue<Shed> implements LoadShedder {
   /** The end of a call that is given up. */
   protected shed(reason: Reason, retryAfterMillis: number): Exit.Exit<never, Shed> {
     this.shedSoFar++
+    this.snapshot.touch()
     return Exit.fail(
       stackless(() => new Shed({ shedder: this.key, reason, retryAfter: Duration.millis(Math.ceil(retryAfterMillis)) }))
     )

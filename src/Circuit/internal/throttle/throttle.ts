@@ -12,6 +12,7 @@ import { stackless } from "../../../internal/stackless.js"
 import type { Classify, Snapshot, Throttle } from "../../Throttle.js"
 import { GateValue, type Runner, type Ticket } from "../gate/gate.js"
 import { RejectionTypeId } from "../gate/rejection.js"
+import { WatchedValue } from "../gate/watched.js"
 import { randomOf } from "../gate/withinStep.js"
 import * as machine from "./throttling.js"
 
@@ -70,7 +71,7 @@ export class ThrottleImpl extends GateValue<Throttled> implements Throttle {
     const { cell, settings } = this
     const now = nowOf(fiber)
     const [next, { bucket, probability }] = machine.start(settings, MutableRef.get(cell), now)
-    MutableRef.set(cell, next)
+    this.set(next)
     if (probability > 0 && randomOf(fiber) < probability) {
       this.rejected++
       const retryAfter = Duration.millis(Math.ceil(machine.untilNextBucket(settings, next, now)))
@@ -94,7 +95,7 @@ export class ThrottleImpl extends GateValue<Throttled> implements Throttle {
     this.change((state, now) => machine.withdrawn(this.settings, state, bucket, now), fiber)
   }
 
-  readonly snapshot: Effect.Effect<Snapshot> = Effect.withFiberRuntime((fiber) => {
+  readonly snapshot = new WatchedValue<Snapshot>(Effect.withFiberRuntime((fiber) => {
     const { accepts, requests } = machine.countsAt(this.settings, MutableRef.get(this.cell), nowOf(fiber))
     return Effect.succeed({
       throttle: this.key,
@@ -103,10 +104,10 @@ export class ThrottleImpl extends GateValue<Throttled> implements Throttle {
       probability: machine.probability(this.settings, requests, accepts),
       rejected: this.rejected
     })
-  })
+  }))
 
   readonly reset: Effect.Effect<void> = Effect.sync(() => {
-    MutableRef.set(this.cell, machine.initial)
+    this.set(machine.initial)
   })
 
   /** Whether a new throttle would answer the same. */
@@ -115,7 +116,12 @@ export class ThrottleImpl extends GateValue<Throttled> implements Throttle {
   }
 
   private change(by: (state: machine.State, now: number) => machine.State, fiber: Runner): void {
-    MutableRef.set(this.cell, by(MutableRef.get(this.cell), nowOf(fiber)))
+    this.set(by(MutableRef.get(this.cell), nowOf(fiber)))
+  }
+
+  private set(state: machine.State): void {
+    MutableRef.set(this.cell, state)
+    this.snapshot.touch()
   }
 }
 
