@@ -70,7 +70,7 @@ export interface Variance<out E, out R, out Handled, out A, in In> {
  * @category models
  */
 export interface Description {
-  /** The module it comes from, such as `Timeout`; `custom` for a function that is none of this package's. */
+  /** The module that the combinator comes from, such as `Timeout`; `custom` for a function that is none of this package's. */
   readonly policy: string
   /** Which instance: the key of a breaker, a limiter and the like, or the name of a function. */
   readonly key?: string | undefined

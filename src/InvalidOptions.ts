@@ -21,9 +21,9 @@ export class InvalidOptions extends Data.TaggedError("InvalidOptions")<{
   readonly module: string
   /** The option that is wrong, e.g. `cap`. */
   readonly option: string
-  /** What it was given. */
+  /** The value that the option was given. */
   readonly actual: unknown
-  /** What it needs, as a phrase: `a positive duration`. */
+  /** What the option needs, as a phrase: `a positive duration`. */
   readonly expected: string
 }> {
   override get message(): string {

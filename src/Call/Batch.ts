@@ -43,11 +43,11 @@ export type TypeId = typeof TypeId
  */
 export interface Batch<in I, out A, out E = never> extends Pipeable {
   readonly [TypeId]: TypeId
-  /** What its messages call it. */
+  /** The name of the batch, in messages. */
   readonly key: string
   /** Puts an item into the next batch, and waits for its end. */
   readonly submit: (item: I) => Effect.Effect<A, E>
-  /** How it is used. */
+  /** How the batch is used. */
   readonly snapshot: Effect.Effect<Snapshot>
 }
 

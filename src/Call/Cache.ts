@@ -44,7 +44,7 @@ export type TypeId = typeof TypeId
  */
 export interface Cache<in out A, in out E = never> extends Pipeable {
   readonly [TypeId]: TypeId
-  /** What descriptions call it. */
+  /** The name of the cache, in descriptions. */
   readonly key: string
   /** Serves the value of a key, or runs the effect; see the function of this name. */
   readonly by: (key: string) => Combinator<E, never, never, A, E>
@@ -54,7 +54,7 @@ export interface Cache<in out A, in out E = never> extends Pipeable {
   readonly invalidate: (key: string) => Effect.Effect<void>
   /** Forgets all keys. */
   readonly invalidateAll: Effect.Effect<void>
-  /** How it is used. */
+  /** How the cache is used. */
   readonly snapshot: Effect.Effect<Snapshot>
 }
 
@@ -63,7 +63,7 @@ export interface Cache<in out A, in out E = never> extends Pipeable {
  * @category models
  */
 export interface Snapshot {
-  /** How many keys it has something of. */
+  /** How many keys the cache has an end of. */
   readonly size: number
   /** Calls that were served what is fresh. */
   readonly hits: number
@@ -86,7 +86,7 @@ export interface Options<in A, in E> {
   readonly ttl: Duration.DurationInput | ((exit: Exit.Exit<A, E>) => Duration.DurationInput)
   /** How long after that a value is still served, while it is renewed. Default: not at all. */
   readonly staleWhileRevalidate?: Duration.DurationInput | undefined
-  /** How many keys it remembers. Default 1000. */
+  /** How many keys are remembered. Default 1000. */
   readonly capacity?: number | undefined
 }
 

@@ -38,11 +38,11 @@ export type TypeId = typeof TypeId
  */
 export interface Coalesce<in out A, in out E = never> extends Pipeable {
   readonly [TypeId]: TypeId
-  /** What descriptions call it. */
+  /** The name, in descriptions. */
   readonly key: string
   /** Joins the run of a key, or starts it; see the function of this name. */
   readonly by: (key: string) => Combinator<E, never, never, A, E>
-  /** What it is doing, and has done. */
+  /** How many runs there are and were. */
   readonly snapshot: Effect.Effect<Snapshot>
 }
 

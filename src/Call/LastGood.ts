@@ -25,13 +25,13 @@ export { TypeId }
  */
 export interface LastGood<in out A> extends Pipeable {
   readonly [TypeId]: TypeId
-  /** What descriptions call it. */
+  /** The name, in descriptions. */
   readonly key: string
   /** The last good value of a key, and its age. */
   readonly get: (key: string) => Effect.Effect<Option.Option<Aged<A>>>
   /** Forgets the value of a key; a call that is under way may give it a new one. */
   readonly forget: (key: string) => Effect.Effect<void>
-  /** How many keys it has a value of. */
+  /** How many keys there is a value of. */
   readonly size: Effect.Effect<number>
 }
 
@@ -72,7 +72,7 @@ export interface Aged<out A> {
  */
 export const make = <A>(options: {
   readonly key: string
-  /** How many keys it remembers; the one used least recently goes first. Default 1000. */
+  /** How many keys are remembered; the one used least recently goes first. Default 1000. */
   readonly capacity?: number | undefined
 }): Effect.Effect<LastGood<A>> =>
   Effect.sync(() =>

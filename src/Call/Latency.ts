@@ -28,9 +28,9 @@ export { TypeId }
  */
 export interface Latency extends Pipeable {
   readonly [TypeId]: TypeId
-  /** Which quantile it estimates, between 0 and 1. */
+  /** The quantile that is estimated, between 0 and 1. */
   readonly quantile: number
-  /** Tells it how long something took. */
+  /** Adds a sample: how long a call took. */
   readonly record: (took: Duration.DurationInput) => Effect.Effect<void>
   /** The estimate; `None` without samples. */
   readonly estimate: Effect.Effect<Option.Option<Duration.Duration>>

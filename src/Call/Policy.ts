@@ -255,7 +255,7 @@ export type RuleId = `L${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 |
  * @category models
  */
 export interface Finding {
-  /** The rule that found it. */
+  /** The rule that found the mistake. */
   readonly rule: RuleId
   /** An `error` can never be what is meant; a `warning` may be. */
   readonly severity: "error" | "warning"

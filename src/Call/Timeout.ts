@@ -36,7 +36,7 @@ import { Limit, runsInPlace } from "./internal/inPlace.js"
  * @category errors
  */
 export class TimedOut extends Data.TaggedError("TimedOut")<{
-  /** The time it had. */
+  /** The time that the effect had. */
   readonly duration: Duration.Duration
 }> {
   override get message(): string {

@@ -34,7 +34,7 @@ export { TypeId }
  */
 export interface Bulkhead extends Gate.Gate<BulkheadFull> {
   readonly [TypeId]: TypeId
-  /** How many places it has. */
+  /** How many places there are. */
   readonly capacity: Effect.Effect<number>
   /** How many places are in use; more than the capacity only after that was lowered. */
   readonly inUse: Effect.Effect<number>
@@ -76,7 +76,7 @@ export interface Snapshot {
   readonly inUse: number
   /** How many calls stand in line. */
   readonly waiting: number
-  /** How many calls it has turned away since it was made. */
+  /** How many calls were turned away since the bulkhead was made. */
   readonly rejected: number
 }
 
@@ -87,7 +87,7 @@ export interface Snapshot {
 export interface Options {
   /** What errors and descriptions call the bulkhead. */
   readonly key: string
-  /** How many places it has. Default 10. */
+  /** How many places there are. Default 10. */
   readonly capacity?: number | undefined
   /** How many calls may wait in line. Default 0: a call that finds no place is turned away at once. */
   readonly queue?: number | "unlimited" | undefined

@@ -46,11 +46,11 @@ export interface CircuitBreaker extends Gate<CircuitOpen | Isolated> {
   readonly [TypeId]: typeof TypeId
   /** A place for one call, to be settled with its outcome. What `protect` uses, for calls that are no single effect. */
   readonly reserve: Effect.Effect<Permit, CircuitOpen | Isolated>
-  /** How it would answer a call now. Reading changes nothing. */
+  /** How the breaker would answer a call now. Reading changes nothing. */
   readonly state: Effect.Effect<State>
-  /** What it has counted. */
+  /** What the breaker has counted. */
   readonly snapshot: Watched<Snapshot>
-  /** Closes it and forgets what was counted; calls that are out count no more. */
+  /** Closes the breaker and forgets what was counted; calls that are out count no more. */
   readonly reset: Effect.Effect<void>
   /**
    * Lets no call through, for as long as the scope is open; calls fail with `Isolated`. Where several hold it so, it is
@@ -58,7 +58,7 @@ export interface CircuitBreaker extends Gate<CircuitOpen | Isolated> {
    */
   readonly isolate: (reason: string) => Effect.Effect<void, never, Scope.Scope>
   /**
-   * Tells it what was found out in another way than by a call. An open breaker closes when the dependency is healthy,
+   * Tells the breaker what was found out in another way than by a call. An open breaker closes when the dependency is healthy,
    * and its time starts again when it is not; any other state is left alone, and so is another `generation` than the
    * one given. True if it counted.
    */
@@ -86,7 +86,7 @@ export type State =
     readonly generation: number
     readonly openedAt: number
     readonly openUntil: number
-    /** How often it has been opened again since it was closed. */
+    /** How often the breaker has been opened again since it was closed. */
     readonly reopens: number
   }
   | {
@@ -123,9 +123,9 @@ export interface Snapshot {
   readonly slowRate: number
   /** How many probes are out. */
   readonly probes: number
-  /** How many calls it has rejected since it was made. */
+  /** How many calls the breaker has rejected since it was made. */
   readonly rejected: number
-  /** How many it would have rejected were it not in shadow mode. */
+  /** How many calls the breaker would have rejected were it not in shadow mode. */
   readonly wouldReject: number
 }
 
@@ -136,7 +136,7 @@ export interface Snapshot {
  * @category models
  */
 export interface Permit extends GatePermit {
-  /** The state it was issued in; in `HalfOpen` the call is a probe. */
+  /** The state in which the permit was issued; in `HalfOpen` the call is a probe. */
   readonly phase: "Closed" | "HalfOpen"
   /**
    * Gives the place back with the outcome of the call. True if that counted; false when the permit was settled before,
@@ -177,9 +177,9 @@ export interface Options {
   readonly key: string
   /** So many failures in a row open it: short for `trip: consecutive(failures)`. Default 5. */
   readonly failures?: number | undefined
-  /** What opens it, where that is not failures in a row. */
+  /** What opens the breaker, where that is not failures in a row. */
   readonly trip?: Trip | undefined
-  /** For how long it rejects every call. Default 30 seconds. */
+  /** For how long an open breaker rejects every call. Default 30 seconds. */
   readonly openFor?: OpenFor | undefined
   /** Up to this part of the time is added at random, so that many do not probe together: 0 to 1. Default 0. */
   readonly openJitter?: number | undefined
@@ -201,7 +201,7 @@ export interface Options {
 }
 
 /**
- * How it finds out whether the dependency is well again.
+ * How a breaker finds out whether the dependency is well again.
  *
  * @since 0.1.0
  * @category models
@@ -214,9 +214,9 @@ export interface HalfOpenOptions {
    * that this cannot be any more. Default: as many as must succeed, so that one failure opens it.
    */
   readonly sample?: number | undefined
-  /** How long it may take until they have decided. Default: as long as it takes. */
+  /** How long it may take until the probes have decided. Default: as long as it takes. */
   readonly deadline?: Duration.DurationInput | undefined
-  /** What it does then. Default `"reopen"`. */
+  /** What the breaker does when the deadline has passed. Default `"reopen"`. */
   readonly onDeadline?: "reopen" | "close" | undefined
   /** When all probes are out and the last began this long ago, they are given up. Default: 4 × as long as it was open. */
   readonly staleProbeAfter?: Duration.DurationInput | undefined

@@ -51,7 +51,7 @@ export interface Snapshot {
   /** How many calls are under way; more than the limit only after it has fallen. */
   readonly inflight: number
   readonly waiting: number
-  /** How many calls it has turned away since it was made. */
+  /** How many calls were turned away since the limit was made. */
   readonly rejected: number
 }
 
@@ -82,7 +82,7 @@ export interface Options {
 }
 
 /**
- * A limit at its start. Dies with `InvalidOptions` when the options can never work.
+ * A concurrency limit that has seen no call yet. Dies with `InvalidOptions` when the options can never work.
  *
  * @example
  * ```ts

@@ -75,8 +75,8 @@ export interface Permit {
  */
 export interface Watched<out A> extends Effect.Effect<A> {
   /**
-   * Has something in it whenever a call or a control has changed what is shown, until the scope closes. Changes that nobody
-   * has taken yet are one.
+   * A queue with something in it whenever a call or a control has changed what is shown, until the scope closes. Changes
+   * that nobody has taken yet are one.
    */
   readonly changed: Effect.Effect<Queue.Dequeue<void>, never, Scope.Scope>
 }

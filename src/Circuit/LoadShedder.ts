@@ -46,11 +46,11 @@ export interface LoadShedder extends Gate.Gate<Shed> {
  */
 export interface Snapshot {
   readonly shedder: string
-  /** How many calls it has given up since it was made. */
+  /** How many calls were given up since the shedder was made. */
   readonly shed: number
-  /** Whether it gives up calls now. */
+  /** Whether calls are given up now. */
   readonly shedding: boolean
-  /** Calls in its places and in its queue; 0 where it has none. */
+  /** Calls in the shedder's places and in its queue; 0 where it has none. */
   readonly inflight: number
   readonly waiting: number
   /** Calls of a level of priority below this are given up; 0 where that is not what it looks at. */
@@ -68,7 +68,7 @@ export interface LatencyOptions {
   readonly limit: Duration.DurationInput
   /** This part of the calls must be within the limit: above 0, up to 1. Default 0.9. */
   readonly percentile?: number | undefined
-  /** How far back it looks. Default 10 seconds. */
+  /** How far back the latency of calls is looked at. Default 10 seconds. */
   readonly window?: Duration.DurationInput | undefined
   /** In how many steps the window slides. Default 10. */
   readonly buckets?: number | undefined
@@ -122,7 +122,7 @@ export interface QueueOptions {
   /** How many calls may wait. Default 1,000. */
   readonly queue?: number | undefined
   /**
-   * How it is told that calls wait too long.
+   * How to tell that calls wait too long.
    *
    * - `"timeout"` (default): a call may wait for `interval` as long as the queue was empty within the last `interval`,
    *   and otherwise only for `target`. For servers: who waits is told soon.
@@ -186,7 +186,7 @@ export interface EventLoopOptions {
   readonly key: string
   /** How late the event loop may be. */
   readonly limit: Duration.DurationInput
-  /** This part of its turns must be within the limit: above 0, up to 1. Default 0.9. */
+  /** This part of the turns of the event loop must be within the limit: above 0, up to 1. Default 0.9. */
   readonly percentile?: number | undefined
   /** How often the delay is read. Default 1 second. */
   readonly window?: Duration.DurationInput | undefined
@@ -240,7 +240,7 @@ export const onEventLoopDelay = (options: EventLoopOptions): Effect.Effect<LoadS
 export interface PriorityOptions {
   /** What errors and descriptions call the shedder. */
   readonly key: string
-  /** How often it is decided anew what is given up. Default 1 second. */
+  /** How often the shedder decides anew what is given up. Default 1 second. */
   readonly every?: Duration.DurationInput | undefined
   /**
    * Gives up the calls of heavy users first, within a class: those that have used most time in this long. Users are

@@ -60,7 +60,7 @@ export interface HostStatus {
   readonly host: string
   /** Failures in a row. */
   readonly failures: number
-  /** How often it was ejected, less what has been made good by successes since. */
+  /** How often the host was ejected, less what has been made good by successes since. */
   readonly timesEjected: number
   /** Milliseconds since the epoch; `null` for a host in service. */
   readonly ejectedUntil: number | null

@@ -41,7 +41,7 @@ export interface RateLimiter extends Gate.Gate<RateLimited> {
   /** The same limiter for calls that cost more, or that wait for a different time. */
   readonly with: (call: CallOptions) => Gate.Gate<RateLimited | CostTooHigh>
   /**
-   * Takes tokens if they are there, and says how things stand. It never waits, and never passes calls that do. Dies
+   * Takes tokens where they are there, and says how things stand. It never waits, and never passes calls that do. Dies
    * with `InvalidOptions` for a negative cost.
    */
   readonly allow: (cost?: number) => Effect.Effect<Allowance>
@@ -148,7 +148,7 @@ export interface Snapshot {
   readonly remaining: number
   /** How long until all of it can be spent again, if nobody calls. */
   readonly resetAfter: Duration.Duration
-  /** How long it takes no calls. */
+  /** How long the limiter takes no calls. */
   readonly blockedFor: Duration.Duration
   /** How many calls stand in line. */
   readonly waiting: number

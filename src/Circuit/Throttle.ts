@@ -36,7 +36,7 @@ export { Throttled, TypeId } from "./internal/throttle/throttle.js"
  */
 export interface Throttle extends Gate.Gate<Throttled> {
   readonly [TypeId]: typeof TypeId
-  /** What it has counted. */
+  /** What the throttle has counted. */
   readonly snapshot: Gate.Watched<Snapshot>
   /** Forgets what was counted. */
   readonly reset: Effect.Effect<void>
@@ -52,11 +52,11 @@ export interface Snapshot {
   readonly throttle: string
   /** The calls that began in the window, those that were not sent too. */
   readonly requests: number
-  /** Those of them that the dependency did not refuse. */
+  /** Those of the requests that the dependency did not refuse. */
   readonly accepts: number
   /** The part of the next calls that is not sent, from 0 to 1. */
   readonly probability: number
-  /** How many calls it has turned away since it was made. */
+  /** How many calls were turned away since the throttle was made. */
   readonly rejected: number
 }
 
@@ -90,7 +90,7 @@ export interface Options {
   readonly maxProbability?: number | undefined
   /** With fewer calls in the window than this, none is turned away. Default 10. */
   readonly minimumRequests?: number | undefined
-  /** How far back it looks. Default 2 minutes. */
+  /** How far back calls are counted. Default 2 minutes. */
   readonly window?: Duration.DurationInput | undefined
   /** In how many steps the window slides. Default 24. */
   readonly buckets?: number | undefined

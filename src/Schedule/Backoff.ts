@@ -289,7 +289,7 @@ export const list = (
 export const custom = (
   delay: (retry: number) => Duration.DurationInput,
   options?: {
-    /** What its description calls it. Default: the name of the function. */
+    /** The name of the curve, in descriptions. Default: the name of the function. */
     readonly label?: string | undefined
     /** The longest delay; zero, infinite or absent is no cap. */
     readonly cap?: Duration.DurationInput | undefined

@@ -39,7 +39,7 @@ export type { TypedCombinator } from "./internal/typedCombinator.js"
  */
 export interface Rule<in E> {
   readonly [rule.RuleTypeId]: (_: E) => void
-  /** What events call it. */
+  /** The name of the rule, in events. */
   readonly label: string
 }
 
@@ -354,7 +354,7 @@ export function rules<A, E, R, R2>(
  * @category models
  */
 export interface Unreachable {
-  /** Where it stands in the list, from 0. */
+  /** Where the rule stands in the list, from 0. */
   readonly index: number
   readonly rule: string
   /** The label of the earlier rule. */

@@ -33,11 +33,11 @@ export { TypeId }
  */
 export interface RetryBudget extends Pipeable {
   readonly [TypeId]: TypeId
-  /** What descriptions call it. */
+  /** The name of the budget, in descriptions. */
   readonly key: string
   /** The budget as plain data. */
   readonly description: Description
-  /** What is left of it, and what was asked of it so far. */
+  /** What is left of the budget, and what was asked of it so far. */
   readonly snapshot: Effect.Effect<Snapshot>
 }
 
@@ -50,9 +50,9 @@ export interface RetryBudget extends Pipeable {
 export interface Snapshot {
   /** What can be spent: tokens of a throttle or a quota, attempts of the other kinds. */
   readonly balance: number
-  /** How many attempts it has allowed. */
+  /** How many attempts the budget has allowed. */
   readonly granted: number
-  /** How many attempts it has refused. */
+  /** How many attempts the budget has refused. */
   readonly refused: number
 }
 

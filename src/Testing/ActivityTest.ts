@@ -13,7 +13,7 @@ import { Channel } from "../Workflow/internal/activity/attempt.js"
 import { encode as tokenOf, makeSecret } from "../Workflow/internal/activity/token.js"
 
 /**
- * Which attempt it is.
+ * The attempt that the handler is told to be.
  *
  * - `attempt`: counts from 1; default 1.
  * - `workflow`, `workflowId`, `runId`: whose; default `test`.
@@ -41,7 +41,7 @@ export type Options<Payload, Details> =
 export interface Ended<out Success, out Error, out Details> {
   /** `Outside` where the handler has left the end to somebody else. */
   readonly exit: Exit.Exit<Success | Outside, Error>
-  /** The details of its heartbeats, in order. */
+  /** The details of the attempt's heartbeats, in order. */
   readonly heartbeats: ReadonlyArray<Details>
 }
 

@@ -31,7 +31,7 @@ export interface Response<out A, out E> {
  */
 export interface CallRecord {
   readonly startedAt: number
-  /** `undefined` while it runs. */
+  /** When the call ended; `undefined` while it runs. */
   readonly endedAt: number | undefined
   readonly outcome: "running" | "succeeded" | "failed" | "interrupted"
 }
@@ -41,7 +41,7 @@ export interface CallRecord {
  * @category models
  */
 export interface Dependency<out A, out E> {
-  /** Calls it: the next response of the script. */
+  /** Calls the dependency: the next response of the script. */
   readonly call: Effect.Effect<A, E>
   /** All calls that were made, in the order in which they began. */
   readonly calls: Effect.Effect<ReadonlyArray<CallRecord>>

@@ -78,7 +78,7 @@ const text = (value: unknown): string => {
  * @category models
  */
 export interface Case {
-  /** What it is about: "starts", "claims", "lists" and so on. */
+  /** What the behaviour is about: "starts", "claims", "lists" and so on. */
   readonly theme: string
   readonly name: string
   readonly run: (store: JournalStore) => Effect.Effect<void, ConformanceFailure | JournalError>
@@ -92,7 +92,7 @@ export interface Case {
  */
 export interface Test<out E = never, out R = never> {
   readonly theme: string
-  /** Its theme and what it shows: no two tests have the same. */
+  /** The theme of the behaviour and what it shows: no two tests have the same. */
   readonly name: string
   readonly run: Effect.Effect<void, ConformanceFailure | JournalError | E, R>
 }

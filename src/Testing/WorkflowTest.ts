@@ -254,18 +254,18 @@ export interface Observed {
   readonly childCalls: <Payload, Success, Error>(
     workflow: Workflow<Payload, Success, Error>
   ) => Effect.Effect<ReadonlyArray<ChildCall<Payload, Success, Error>>, Problem>
-  /** Fails unless it was called, as often and in such a way. */
+  /** Fails unless an activity or a child was called, as often and in such a way. */
   readonly expectCalled: <Payload>(
     what: Callable<Payload>,
     expected?: Expected<NoInfer<Payload>>
   ) => Effect.Effect<void, UnexpectedCalls | Problem>
-  /** Fails if it was called. */
+  /** Fails if an activity or a child was called. */
   readonly expectNotCalled: (what: Callable<never>) => Effect.Effect<void, UnexpectedCalls | Problem>
   /** Fails unless these were called one after another; others may have been called between them. */
   readonly expectOrder: (...order: ReadonlyArray<Callable<never>>) => Effect.Effect<void, UnexpectedCalls | Problem>
   /** The events of the run, or of the last of those that have gone on from it. */
   readonly events: Effect.Effect<ReadonlyArray<Event>, Problem>
-  /** The same as it is exported, for `History.toJson` or `Replay.history`. */
+  /** The same history as it is exported, for `History.toJson` or `Replay.history`. */
   readonly history: Effect.Effect<History, Problem>
   /**
    * What has happened to all runs of the world, for people and for snapshots: with times counted from the start, and
@@ -300,10 +300,10 @@ export interface Call<out Payload, out Success, out Error> {
   readonly payload: Payload
   /** Of the run that has called it. */
   readonly workflowId: string
-  /** When its first attempt began. */
+  /** When the first attempt of the call began. */
   readonly at: number
   readonly attempts: ReadonlyArray<AttemptRecord<Success, Error>>
-  /** How it ended; `undefined` while it goes on. Interrupted: nobody waited for it any more. */
+  /** How the call ended; `undefined` while it goes on. Interrupted: nobody waited for it any more. */
   readonly exit: Exit.Exit<Success, Error | ActivityError> | undefined
 }
 
@@ -364,9 +364,9 @@ export interface TestRun<out Success, out Error> extends Observed {
   readonly exit: Effect.Effect<Exit.Exit<Success, Error | ActivityError | RunFailed>, Problem>
   /** The same for this very run: it fails with `RunFailed`, reason `Continued`, when it has gone on as another one. */
   readonly ownExit: Effect.Effect<Exit.Exit<Success, Error | ActivityError | RunFailed>, Problem>
-  /** What it is doing, without letting time go by. */
+  /** What the run is doing, without letting time go by. */
   readonly status: Effect.Effect<RunStatus<Success, Error>, Problem>
-  /** What it waits for, in words; empty when it has ended. */
+  /** What the run waits for, in words; empty when it has ended. */
   readonly waitsFor: Effect.Effect<ReadonlyArray<string>, Problem>
   /** The time, in milliseconds since the epoch. */
   readonly now: Effect.Effect<number>
@@ -377,15 +377,15 @@ export interface TestRun<out Success, out Error> extends Observed {
     duration: Duration.DurationInput,
     effect: Effect.Effect<unknown, E, R>
   ) => Effect.Effect<void, never, R>
-  /** Sends it a signal. */
+  /** Sends the run a signal. */
   readonly signal: <Payload>(
     signal: Signal<Payload>,
     payload: Payload,
     options?: SignalOptions
   ) => Effect.Effect<void, InvalidPayload | RunNotFound | RunEnded>
-  /** Asks it to end: it is interrupted, and its finalizers run. */
+  /** Asks the run to end: it is interrupted, and its finalizers run. */
   readonly cancel: (options?: EndOptions) => Effect.Effect<void, RunNotFound | RunEnded>
-  /** Ends it without a word to its code. */
+  /** Ends the run without a word to its code. */
   readonly terminate: (options?: EndOptions) => Effect.Effect<void, RunNotFound | RunEnded>
   /** Starts another run in the same world. */
   readonly start: <Payload, S, E>(

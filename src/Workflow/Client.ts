@@ -1,5 +1,5 @@
 /**
- * Starting runs, reaching them, and asking what they do. A client needs only the journal: a web process can start what
+ * Starting runs, reaching runs, and asking what they do. A client needs only the journal: a web process can start what
  * another process runs.
  *
  * @since 0.1.0
@@ -139,7 +139,7 @@ export interface EndOptions {
  * @category models
  */
 export interface CancelOptions extends EndOptions {
-  /** How long it may take to compensate; then it is terminated. Default: as long as it needs. */
+  /** How long the run may take to compensate; then it is terminated. Default: as long as it needs. */
   readonly timeout?: Duration.DurationInput | undefined
 }
 
@@ -249,7 +249,7 @@ export type RunStatus<Success, Error> =
 export interface RunHandle<out Success, out Error> {
   readonly workflowId: string
   readonly runId: string
-  /** When it was started, in milliseconds since the epoch. */
+  /** When the run was started, in milliseconds since the epoch. */
   readonly startedAt: number
   /**
    * Waits until the run has closed, or the last of those that have gone on from it. A run that is blocked waits for a
@@ -260,15 +260,15 @@ export interface RunHandle<out Success, out Error> {
   readonly ownResult: Effect.Effect<Success, Error | ActivityError | RunFailed | JournalError>
   /** Looks, and never waits. */
   readonly poll: Effect.Effect<RunStatus<Success, Error>, JournalError>
-  /** Sends it a signal; see the function of this name. */
+  /** Sends the run a signal; see the function of this name. */
   readonly signal: <Payload>(
     signal: Signal<Payload>,
     payload: Payload,
     options?: SignalOptions
   ) => Effect.Effect<void, InvalidPayload | RunNotFound | RunEnded | JournalError>
-  /** Asks it to end; see the function of this name. */
+  /** Asks the run to end; see the function of this name. */
   readonly cancel: (options?: CancelOptions) => Effect.Effect<void, RunNotFound | RunEnded | JournalError>
-  /** Ends it; see the function of this name. */
+  /** Ends the run; see the function of this name. */
   readonly terminate: (options?: EndOptions) => Effect.Effect<void, RunNotFound | RunEnded | JournalError>
 }
 

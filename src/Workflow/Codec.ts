@@ -71,7 +71,7 @@ export interface Codec {
   /** What can be undone: these steps, and those of {@link readOnly} codecs. */
   readonly readable: ReadonlyArray<Step>
   /**
-   * Why it does not take a payload; `undefined`: it does. It is asked once, before the payload becomes part of a run, and
+   * Why the codec does not take a payload; `undefined`: it does. It is asked once, before the payload becomes part of a run, and
    * never again for what the journal has.
    */
   readonly refuse: (text: string) => string | undefined

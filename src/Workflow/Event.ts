@@ -32,12 +32,12 @@ const Command = Schema.Int.pipe(Schema.positive())
 export const RunStarted = Schema.TaggedStruct("RunStarted", {
   seq: Schema.Int,
   at: Schema.Number,
-  /** The run that it goes on from, and the first of all that went on from each other. */
+  /** The run that this one goes on from, and the first of all that went on from each other. */
   previous: Schema.optional(Schema.String),
   first: Schema.optional(Schema.String),
   /** The run that asked for it. */
   parent: Schema.optional(Schema.Struct({ workflowId: Schema.String, runId: Schema.String })),
-  /** Milliseconds that it, and each run that goes on from it, may take. */
+  /** Milliseconds that the run, and each run that goes on from it, may take. */
   runTimeout: Schema.optional(Schema.Number),
   /** When the last of the runs that go on from each other must have ended, in milliseconds since the epoch. */
   executionDeadline: Schema.optional(Schema.Number),
@@ -82,16 +82,16 @@ export const ActivityScheduled = Schema.TaggedStruct("ActivityScheduled", {
   seq: Schema.Int,
   command: Command,
   activity: Schema.String,
-  /** When it was asked for, in the run's time. */
+  /** When the workflow asked for it, in the run's time. */
   at: Schema.Number,
   digest: Schema.String,
   /** An encoded `RetryPolicy`; absent: one attempt. */
   retry: Schema.optional(Schema.Unknown),
-  /** Milliseconds that it may wait for its first attempt to start; absent: as long as it takes. */
+  /** Milliseconds that the activity may wait for its first attempt to start; absent: as long as it takes. */
   scheduleToStart: Schema.optional(Schema.Number),
   /** Milliseconds that one attempt may take. */
   startToClose: Schema.optional(Schema.Number),
-  /** Milliseconds that all its attempts and the waits between them may take. */
+  /** Milliseconds that all attempts of the activity and the waits between them may take. */
   scheduleToClose: Schema.optional(Schema.Number),
   /** Milliseconds that an attempt may go without a heartbeat. */
   heartbeat: Schema.optional(Schema.Number),
@@ -325,7 +325,7 @@ export type ActivityCompleted = typeof ActivityCompleted.Type
  */
 export const AttemptFailure = Schema.Struct({
   reason: Schema.Literal("Failure", "Defect", "TimedOut", "Codec"),
-  /** The limit that it exceeded. */
+  /** The limit that was exceeded. */
   timeout: Schema.optional(Schema.Literal("scheduleToStart", "startToClose", "scheduleToClose", "heartbeat")),
   /** The `_tag` of the error, where it has one. */
   tag: Schema.optional(Schema.String),
@@ -437,7 +437,7 @@ export const SignalReceived = Schema.TaggedStruct("SignalReceived", {
   seq: Schema.Int,
   signal: Schema.String,
   at: Schema.Number,
-  /** What its sender calls it, where it must not arrive twice. */
+  /** The id that its sender gave the signal, where it must not arrive twice. */
   id: Schema.optional(Schema.String),
   payload: Payload
 })
@@ -458,7 +458,7 @@ export const CancelRequested = Schema.TaggedStruct("CancelRequested", {
   seq: Schema.Int,
   at: Schema.Number,
   reason: Schema.String,
-  /** When it is ended without a further word to its code, in milliseconds since the epoch; absent: never. */
+  /** When the run is ended without a further word to its code, in milliseconds since the epoch; absent: never. */
   by: Schema.optional(Schema.Number)
 })
 
@@ -654,7 +654,7 @@ export type AttemptFailure = typeof AttemptFailure.Type
 export type Unsequenced<E extends { readonly seq: number } = Event> = E extends unknown ? Omit<E, "seq"> : never
 
 /**
- * Is it something the workflow asked for?
+ * Whether an event is a command: something the workflow asked for.
  *
  * @since 0.1.0
  * @category guards
@@ -688,7 +688,7 @@ export const statusOf = (closed: Closing): Status => {
 }
 
 /**
- * Is it something that wakes the workflow?
+ * Whether an event is an arrival: something that wakes the workflow.
  *
  * @since 0.1.0
  * @category guards

@@ -57,11 +57,11 @@ export interface RunRecord {
   /** Milliseconds since the epoch. */
   readonly startedAt: number
   readonly status: Status
-  /** How many events its history has. */
+  /** How many events the run's history has. */
   readonly events: number
   /** Why no worker can go on with it at present: the message of a `NondeterminismError`. */
   readonly blocked: string | undefined
-  /** Its last event, when it has ended. */
+  /** The last event of the run, when it has ended. */
   readonly closed: Closing | undefined
 }
 
@@ -76,15 +76,15 @@ export interface OwnedRun {
   readonly workflowId: string
   readonly workflow: string
   readonly startedAt: number
-  /** When it has to end: the earlier of its start and `runTimeout`, and of `executionDeadline`, of its first event. */
+  /** When the run times out: the earlier of its start and `runTimeout`, and of `executionDeadline`, of its first event. */
   readonly deadline: number | undefined
-  /** When it has to have ended, since somebody wants it to: the earliest such time. */
+  /** The deadline of a cancellation, after which the run is terminated: the earliest such time. */
   readonly cancelBy: number | undefined
   /** The fencing epoch: counts the owners of the run. 0: it has had none; who owns it from its start has 1. */
   readonly epoch: number
   /** Something has arrived that no turn has consumed; see {@link JournalStore}. */
   readonly due: boolean
-  /** Its last owner could not go on with it. */
+  /** The last owner of the run could not go on with it. */
   readonly blocked: boolean
 }
 
@@ -105,7 +105,7 @@ export interface PendingActivity {
   readonly notBefore: number
   /** When it was noted that this attempt has started: only of one from a queue, or one that is completed from outside. */
   readonly startedAt: number | undefined
-  /** Its handler has returned, and its end will come from outside. */
+  /** The handler has returned, and the end of the attempt will come from outside. */
   readonly outside: boolean
   /** When this attempt has given its last heartbeat. */
   readonly beatAt: number | undefined
@@ -218,7 +218,7 @@ export type Reuse = ChildScheduled["reuse"]
  */
 export interface NewRun {
   readonly runId: string
-  /** The worker that owns it from the start; `undefined`: whoever claims it. */
+  /** The worker that owns the run from the start; `undefined`: whoever claims it. */
   readonly worker: string | undefined
 }
 
@@ -229,7 +229,8 @@ export interface NewRun {
  *   of another workflow is neither gone on with nor terminated, but refused. A run that is terminated for the new one ends
  *   at the time of `started`, with the reason "replaced by a new run of its id". A signal never goes to a run that has
  *   closed: `attach` then begins a new run, and where `whenFailed` would go on with one that has succeeded, it is refused.
- * - `Append`: events of an open run, by its owner in its epoch. It is refused as `Conflict`, and nothing of it written, in
+ * - `Append`: events of an open run, by its owner in its epoch, who ends no activity that it has seen not to be pending, and
+ *   writes ends before the turn that consumes them. It is refused as `Conflict`, and nothing of it written, in
  *   two cases: it has `next`, and the run would still be due after it; or it has a `TurnTaken` whose `consumedUpTo` is before the
  *   last event of the run, and before that turn the end of an activity that is not pending.
  * - `Post`: a signal, a request to end, or the end of the open run of a workflow id, by anybody. A signal whose `id` the
@@ -411,7 +412,8 @@ export type RunPosition = Pick<RunRecord, "startedAt" | "workflowId" | "runId">
 
 /**
  * What a store implements. It knows nothing of workflows, and waits for nothing: who wants to know asks, or is told by the
- * receipts.
+ * receipts. What `write` has to decide is in `JournalTransaction`, for any store; what is left are rows. Whether a store does
+ * all of this, `JournalConformance` of `holdfast/Testing` finds out.
  *
  * **Values.** Ids and names are any text without NUL, told apart by their bytes. Times are whole milliseconds up to 2^53,
  * and always given by the caller; a lease may also end at `Infinity`. What is written, and what is given back, is the

@@ -303,7 +303,7 @@ const ids = ({ runId, workflowId }: RunIdentity) => ({ runId, workflowId })
  */
 export interface FileResult {
   readonly file: string
-  /** The result of its replay, or why it could not be replayed. */
+  /** The result of the replay, or why the file could not be replayed. */
   readonly result: Either.Either<Result, History.InvalidHistory | CodeNotFound>
 }
 

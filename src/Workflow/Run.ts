@@ -11,7 +11,7 @@ import type { Conditions } from "./internal/turn/conditions.js"
 import type { Mailbox } from "./internal/turn/mailbox.js"
 
 /**
- * Which run it is.
+ * The names of a run.
  *
  * @since 0.1.0
  * @category models
@@ -19,11 +19,11 @@ import type { Mailbox } from "./internal/turn/mailbox.js"
 export interface RunIdentity {
   /** The name of the workflow. */
   readonly workflow: string
-  /** The id that its starter chose. */
+  /** The id that the starter of the run chose. */
   readonly workflowId: string
   /** The id of this run of it; unique in the journal. */
   readonly runId: string
-  /** When it was started, in milliseconds since the epoch. */
+  /** When the run was started, in milliseconds since the epoch. */
   readonly startedAt: number
 }
 
@@ -48,7 +48,7 @@ export interface RunInfo extends RunIdentity {
  */
 export interface Cancellation {
   readonly reason: string
-  /** When it was asked for, in milliseconds since the epoch. */
+  /** When the cancellation was asked for, in milliseconds since the epoch. */
   readonly at: number
   /** When the run is ended without a further word to its code; absent: never. */
   readonly by?: number | undefined
@@ -91,13 +91,13 @@ export interface RunService {
    */
   readonly mailbox: Mailbox
   /**
-   * Whether somebody wants it to end.
+   * Whether somebody wants the run to end.
    *
    * @internal
    */
   readonly cancellationState: CancellationState
   /**
-   * What its fibers wait for of each other.
+   * What the run's fibers wait for of each other.
    *
    * @internal
    */

@@ -46,7 +46,7 @@ export interface Signal<in out Payload> {
    * {@link UnfitSignal}: that one signal is lost, and the workflow decides what to do.
    */
   readonly receive: Effect.Effect<Payload, UnfitSignal, Run>
-  /** The next one if it has arrived already. */
+  /** The next signal, if it has arrived already. */
   readonly tryReceive: Effect.Effect<Option.Option<Payload>, UnfitSignal, Run>
   /** One after another, without end. */
   readonly stream: Stream.Stream<Payload, UnfitSignal, Run>

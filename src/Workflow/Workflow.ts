@@ -279,13 +279,13 @@ export type ChildOptions<Payload> =
  */
 export interface Child<out Success, out Error> {
   readonly workflowId: string
-  /** Waits until it has ended, or the last of those that have gone on from it. To interrupt this cancels nothing. */
+  /** Waits until the child has ended, or the last of the runs that have gone on from it. To interrupt this cancels nothing. */
   readonly result: Effect.Effect<Success, Error | ActivityError | RunFailed>
-  /** Asks it to end; succeeds once that is in its journal. */
+  /** Asks the child to end; succeeds once that is in its journal. */
   readonly cancel: (options?: {
     readonly reason?: string | undefined
   }) => Effect.Effect<void, RunNotFound | RunEnded, Run>
-  /** Sends it a signal. */
+  /** Sends the child a signal. */
   readonly signal: <Payload>(
     signal: Signal<Payload>,
     payload: Payload,

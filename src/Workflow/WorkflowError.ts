@@ -113,7 +113,7 @@ export class NondeterminismError
     expected: Schema.String,
     /** What the code did. */
     actual: Schema.String,
-    /** The fiber that did it. */
+    /** The fiber whose command differs. */
     fiber: Schema.optional(Schema.String),
     /** Where in the source, as far as it is known. */
     source: Schema.optional(Schema.String)

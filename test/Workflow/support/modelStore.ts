@@ -28,13 +28,7 @@ import {
   seenUpTo
 } from "../../../src/Workflow/internal/journal/consequences.js"
 import { backoffMillis, quarantineAfter } from "../../../src/Workflow/internal/journal/quarantine.js"
-import {
-  assignSequence,
-  deadlineOf,
-  earliest,
-  firstEvents,
-  type Position
-} from "../../../src/Workflow/internal/journal/sequence.js"
+import { assignSequence, deadlineOf, earliest, firstEvents } from "../../../src/Workflow/internal/journal/sequence.js"
 import { decideStart } from "../../../src/Workflow/internal/journal/startPolicy.js"
 import type {
   Entry,
@@ -51,6 +45,7 @@ import type {
   Services,
   Written
 } from "../../../src/Workflow/Journal.js"
+import type { Position } from "../../../src/Workflow/JournalTransaction.js"
 import { JournalError } from "../../../src/Workflow/WorkflowError.js"
 
 /** An activity, the worker that has taken its attempt from a queue, and what only its token tells. */

@@ -1,67 +1,11 @@
 /**
  * Everything that one transaction changes, gathered over its entries. A store writes all of it, or nothing.
  */
-import type {
-  ActivityScheduled,
-  AttemptFailed,
-  ChildScheduled,
-  Closing,
-  Event,
-  Status,
-  TimerStarted
-} from "../../Event.js"
-import type { Position } from "./sequence.js"
+import type { ActivityScheduled, Event, TimerStarted } from "../../Event.js"
+import type * as Public from "../../JournalTransaction.js"
+import type { AttemptChange, CommandKey, LinkState, RunState } from "../../JournalTransaction.js"
 
-/** A run while a transaction changes it; `id` is the number by which its store knows it. */
-export interface RunState {
-  readonly id: number
-  readonly runId: string
-  readonly workflowId: string
-  readonly workflow: string
-  readonly startedAt: number
-  readonly deadline: number | undefined
-  cancelBy: number | undefined
-  readonly owner: string | undefined
-  readonly epoch: number
-  ownerCrashes: number
-  status: Status
-  blocked: string | undefined
-  position: Position
-  /** How many of its activities without a queue are pending: a store may keep no row for each of these. */
-  localActivities: number
-  closedSeq: number | undefined
-  /** The event at `closedSeq`, where it has been read. */
-  closed: Closing | undefined
-}
-
-/** A child, and the run that has asked for it or whose it is now. */
-export interface LinkState {
-  /** The number by which the store knows the link; absent: it has not been written yet. */
-  readonly id: number | undefined
-  child: number
-  parent: number
-  /** Absent: nobody waits for the child, since the parent has gone on as another run. */
-  command: number | undefined
-  readonly parentClose: ChildScheduled["parentClose"]
-}
-
-/** What became of the pending attempt of an activity without its having ended. */
-export type AttemptChange =
-  | { readonly _tag: "Failed"; readonly run: number; readonly event: AttemptFailed }
-  | {
-    readonly _tag: "Beat"
-    readonly run: number
-    readonly command: number
-    readonly at: number
-    readonly outside: boolean
-    readonly details: string | undefined
-    readonly secret: string | undefined
-  }
-
-/** An activity or a timer, by its run and the number of the command that asked for it. */
-export type CommandKey = readonly [run: number, command: number]
-
-export class Changes {
+export class Changes implements Public.Changes {
   /** Runs that begin. They are written with what they are at the end of the transaction. */
   readonly begun = new Set<RunState>()
   /** Runs that were there before and of which something else has changed that events change: all but what follows. */

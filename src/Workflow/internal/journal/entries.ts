@@ -3,9 +3,9 @@
  */
 import type { Event, Unsequenced } from "../../Event.js"
 import type { Entry, Notification, Receipt } from "../../Journal.js"
-import type { RunState } from "./changes.js"
+import type { PendingState, RunState } from "../../JournalTransaction.js"
 import { asksOf, carriedEnds, replacedAt, seenUpTo } from "./consequences.js"
-import { type PendingState, recordOf } from "./known.js"
+import { recordOf } from "./known.js"
 import { assignSequence, firstEvents } from "./sequence.js"
 import { decideStart } from "./startPolicy.js"
 import type { Writing } from "./writing.js"

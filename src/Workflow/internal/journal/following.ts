@@ -3,7 +3,7 @@
  */
 import type { ChildScheduled, Closing } from "../../Event.js"
 import type { NewRun, Notification } from "../../Journal.js"
-import type { LinkState, RunState } from "./changes.js"
+import type { LinkState, RunState } from "../../JournalTransaction.js"
 import {
   answerTo,
   type Ask,

@@ -3,18 +3,10 @@
  */
 import type { Event, ExternalEvent, Unsequenced } from "../../Event.js"
 import type { OwnedRun, RunRecord } from "../../Journal.js"
-import type { LinkState, RunState } from "./changes.js"
+import type * as Public from "../../JournalTransaction.js"
+import type { LinkState, PendingState, RunState } from "../../JournalTransaction.js"
 
-/** A pending activity, as far as a transaction looks at it. */
-export interface PendingState {
-  /** It goes to a queue. */
-  readonly queued: boolean
-  readonly attempt: number
-  readonly worker: string | undefined
-  readonly started: boolean
-}
-
-export class Known {
+export class Known implements Public.Known {
   readonly byId = new Map<number, RunState>()
   readonly byRunId = new Map<string, RunState>()
   /** The newest run of each workflow id that has been looked for. */
@@ -65,8 +57,8 @@ export class Known {
     if (!this.links.has(link.id)) this.links.set(link.id, link)
   }
 
-  hasRun(id: number): boolean {
-    return this.byId.has(id)
+  runOf(id: number): RunState | undefined {
+    return this.byId.get(id)
   }
 
   // --- what is looked up

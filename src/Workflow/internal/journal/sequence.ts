@@ -3,12 +3,7 @@
  */
 import { type Closing, type Event, isArrival, isClosing, type RunStarted, type Unsequenced } from "../../Event.js"
 import type { NextRun } from "../../Journal.js"
-
-export interface Position {
-  readonly lastSeq: number
-  /** The last arrival that no turn has consumed; 0: none. */
-  readonly dueSeq: number
-}
+import type { Position } from "../../JournalTransaction.js"
 
 export interface Sequenced extends Position {
   readonly events: ReadonlyArray<Event>

@@ -12,28 +12,14 @@
  */
 import type { ExternalEvent, Unsequenced } from "../../Event.js"
 import type { Entry, Notification, Written } from "../../Journal.js"
-import type { Changes, CommandKey } from "./changes.js"
+import type * as Public from "../../JournalTransaction.js"
+import type { CommandKey, Wanted } from "../../JournalTransaction.js"
+import type { Changes } from "./changes.js"
 import { carriedEnds, messageOf, seenUpTo } from "./consequences.js"
 import { writeEntry } from "./entries.js"
 import { writeConsequence } from "./following.js"
 import type { Known } from "./known.js"
 import { type Consequence, Writing } from "./writing.js"
-
-/** What a transaction has to know before it can go on. What is not found needs no word, but for the newest run of an id. */
-export interface Wanted {
-  /** The highest number that a run has: `knowLastRun`. */
-  readonly lastRun: boolean
-  /** Runs by their run ids: `knowRun`. */
-  readonly runIds: ReadonlyArray<string>
-  /** The newest run of each of these workflow ids, with its last event where it has closed: `knowLatest`. */
-  readonly workflowIds: ReadonlyArray<string>
-  /** Which of these signals these runs have: `knowSignal`. */
-  readonly signals: ReadonlyArray<readonly [run: number, id: string]>
-  /** Which of these activities are pending, and how: `knowPending`. */
-  readonly activities: ReadonlyArray<CommandKey>
-  /** The links of which one of these runs is the child or the parent, with both runs: `knowRun`, then `knowLink`. */
-  readonly linked: ReadonlyArray<number>
-}
 
 const nothing: Wanted = {
   lastRun: false,
@@ -44,7 +30,7 @@ const nothing: Wanted = {
   linked: []
 }
 
-export class Transaction {
+export class Transaction implements Public.Transaction {
   private readonly writing = new Writing()
 
   constructor(private readonly entries: ReadonlyArray<Entry>) {}

@@ -3,7 +3,8 @@
  */
 import { type Closing, type Event, type ExternalEvent, statusOf, type Unsequenced } from "../../Event.js"
 import type { NewRun, Notification } from "../../Journal.js"
-import { Changes, type LinkState, type RunState } from "./changes.js"
+import type { LinkState, RunState } from "../../JournalTransaction.js"
+import { Changes } from "./changes.js"
 import type { Ask } from "./consequences.js"
 import { Known, ownedRun } from "./known.js"
 import { assignSequence, deadlineOf, earliest, nowhere } from "./sequence.js"

@@ -3,10 +3,9 @@
  */
 import { type Closing, type Event, isClosing } from "../../Event.js"
 import type { Entry, PendingActivity, PendingTimer, Written } from "../../Journal.js"
+import type { AttemptChange, Changes, Known, LinkState, RunState, Wanted } from "../../JournalTransaction.js"
 import { JournalError } from "../../WorkflowError.js"
-import type { AttemptChange, Changes, LinkState, RunState } from "../journal/changes.js"
-import type { Known } from "../journal/known.js"
-import { Transaction, type Wanted } from "../journal/transaction.js"
+import { Transaction } from "../journal/transaction.js"
 
 /** An activity, the worker that has taken its attempt from a queue, and what only its token tells. */
 export type Activity = PendingActivity & { readonly worker: string | undefined; readonly secret: string | undefined }

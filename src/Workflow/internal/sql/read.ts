@@ -3,9 +3,7 @@
  */
 import type { Connection } from "@effect/sql/SqlConnection"
 import * as Effect from "effect/Effect"
-import type { LinkState, RunState } from "../journal/changes.js"
-import type { Known } from "../journal/known.js"
-import type { Wanted } from "../journal/transaction.js"
+import type { Known, LinkState, RunState, Wanted } from "../../JournalTransaction.js"
 import { localActivities, type LocalActivity } from "./activityRow.js"
 import { closingOf, type RunStateRow, selectById, selectByRunId, selectLatest } from "./runRow.js"
 import { execute, overRows, overValues } from "./statement.js"
@@ -51,7 +49,7 @@ export const read = Effect.fnUntraced(function*(
   }
   for (const [run, command] of wanted.activities) {
     const key = `${run}/${command}`
-    const count = known.byId.get(run)?.localActivities ?? 0
+    const count = known.runOf(run)?.localActivities ?? 0
     if (found.rows.has(key) || count === 0) continue
     const activity = (yield* localActivities(connection, run, count, command)).get(command)
     if (activity === undefined) continue
@@ -64,7 +62,7 @@ export const read = Effect.fnUntraced(function*(
     ...yield* selectChildren(connection, wanted.linked)
   ]
   const ids = new Set(links.flatMap(({ child, parent }) => [child, parent]))
-  for (const row of yield* selectById(connection, [...ids].filter((id) => !known.hasRun(id)))) {
+  for (const row of yield* selectById(connection, [...ids].filter((id) => known.runOf(id) === undefined))) {
     known.knowRun(stateOf(row))
   }
   for (const { child, command, id, parent, parent_close } of links) {
