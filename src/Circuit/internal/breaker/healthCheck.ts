@@ -34,15 +34,15 @@ export const startHealthCheck = <E, R>(
       // The generation in which the breaker is open, as far as is known; half-open, it may be open for nobody has come.
       let open = _tag === "Open" || _tag === "HalfOpen" ? generation : undefined
       let inARow = 0
-      const learn = (notifications: Transition) => {
-        open = notifications.to === "Open" ? notifications.generation : undefined
+      const learn = (news: Transition) => {
+        open = news.to === "Open" ? news.generation : undefined
         inARow = 0
       }
       const watch = Effect.gen(function*() {
         if (open === undefined) return learn(yield* Queue.take(changes))
         yield* sleepMillis(everyMillis)
-        const notifications = Option.getOrUndefined(Chunk.last(yield* Queue.takeAll(changes)))
-        if (notifications !== undefined) return learn(notifications)
+        const news = Option.getOrUndefined(Chunk.last(yield* Queue.takeAll(changes)))
+        if (news !== undefined) return learn(news)
         const healthy = yield* isHealthy
         inARow = healthy ? inARow + 1 : 0
         if (healthy && inARow < successes) return

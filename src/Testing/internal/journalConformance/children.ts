@@ -63,12 +63,8 @@ export const children = theme(
         yield* same(
           "who is told",
           consequences.map((
-            notifications
-          ) => [
-            notifications._tag,
-            notifications.owner,
-            notifications._tag === "RunCreated" && notifications.run.runId
-          ]),
+            notification
+          ) => [notification._tag, notification.owner, notification._tag === "RunCreated" && notification.run.runId]),
           [["RunCreated", "a", "c1"], ["RunCreated", undefined, "c2"], ["RunCreated", "a", "c3"]]
         )
         for (const n of [1, 2, 3]) {
@@ -175,10 +171,10 @@ export const children = theme(
                 yield* same(
                   `${it}: who is told`,
                   consequences.map((
-                    notifications
+                    notification
                   ) => [
-                    notifications._tag,
-                    notifications._tag === "RunCreated" ? notifications.run.runId : notifications.runId
+                    notification._tag,
+                    notification._tag === "RunCreated" ? notification.run.runId : notification.runId
                   ]),
                   [
                     ...expected === "replaced" ? [["Posted", old]] : [],
@@ -236,8 +232,8 @@ export const children = theme(
       const { consequences } = yield* write(lastTurn("c1", 1))
       yield* same(
         "in the order in which they have asked",
-        consequences.map((notifications) =>
-          notifications._tag === "Posted" && [notifications.runId, notifications.event._tag]
+        consequences.map((notification) =>
+          notification._tag === "Posted" && [notification.runId, notification.event._tag]
         ),
         [["p1", "ChildClosed"], ["p2", "ChildClosed"]]
       )

@@ -77,8 +77,8 @@ export const families = theme(
         const { consequences } = yield* write(post("r0", termination))
         yield* same(
           "who is told",
-          consequences.map((notifications) =>
-            notifications._tag === "Posted" && [notifications.runId, notifications.event._tag]
+          consequences.map((notification) =>
+            notification._tag === "Posted" && [notification.runId, notification.event._tag]
           ),
           [["r1", "RunTerminated"], ["r2", "RunTerminated"], ["r3", "RunTerminated"], ["r4", "CancelRequested"]]
         )
@@ -146,8 +146,8 @@ export const families = theme(
         yield* same("the receipt", receipts[0]?._tag, "Appended")
         yield* same(
           "what follows",
-          consequences.map((notifications) =>
-            notifications._tag === "RunCreated" && [notifications.run.runId, notifications.run.workflowId]
+          consequences.map((notification) =>
+            notification._tag === "RunCreated" && [notification.run.runId, notification.run.workflowId]
           ),
           [["p/2", "child 2"], ["p/4", "child 4"]]
         )
@@ -194,10 +194,10 @@ export const families = theme(
         const { consequences } = yield* write({ ...replacing, children: [{ runId: "c2", worker: "a" }] })
         yield* same(
           "what follows",
-          consequences.map((notifications) =>
-            notifications._tag === "RunCreated"
-              ? [notifications.run.runId]
-              : [notifications.runId, notifications.event._tag]
+          consequences.map((notification) =>
+            notification._tag === "RunCreated"
+              ? [notification.run.runId]
+              : [notification.runId, notification.event._tag]
           ),
           [["c1", "RunTerminated"], ["c2"], ["p", "ChildClosed"], ["g", "RunTerminated"]]
         )
@@ -214,7 +214,7 @@ export const families = theme(
         const again = yield* write(start("c3", { workflowId: "w", workflow: "C", conflict: "terminate" }))
         yield* same(
           "also by a start",
-          again.consequences.map((notifications) => notifications._tag === "Posted" && notifications.runId),
+          again.consequences.map((notification) => notification._tag === "Posted" && notification.runId),
           ["q"]
         )
       })

@@ -73,10 +73,10 @@ export const groups = theme(
         yield* same(
           "what follows comes after the entries, so that the run has closed by then",
           consequences.map((
-            notifications
+            notification
           ) => [
-            notifications._tag,
-            notifications._tag === "RunCreated" ? notifications.run.runId : notifications.event._tag
+            notification._tag,
+            notification._tag === "RunCreated" ? notification.run.runId : notification.event._tag
           ]),
           [["RunCreated", "r/2"], ["Posted", "RunTerminated"]]
         )

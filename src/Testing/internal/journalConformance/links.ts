@@ -234,8 +234,8 @@ export const links = theme(
         const { consequences } = yield* write(goOn("p/1", 1, "c1"), lastTurn("p/2", 1), goOn("p/3", 1, "c3"))
         yield* same(
           "of the one that has ended",
-          consequences.map((notifications) =>
-            notifications._tag === "Posted" && [notifications.runId, notifications.event._tag]
+          consequences.map((notification) =>
+            notification._tag === "Posted" && [notification.runId, notification.event._tag]
           ),
           [["p", "ChildClosed"]]
         )

@@ -96,10 +96,10 @@ export const starts = theme(
         ] as const
         for (const [i, [started, deadline]] of limits.entries()) {
           const written = yield* receipt(start(`r${i}`, { started }))
-          const [notifications] = written._tag === "Started" ? written.notifications : []
+          const [notification] = written._tag === "Started" ? written.notifications : []
           yield* same(
             `the deadline of ${JSON.stringify(started)}`,
-            notifications?._tag === "RunCreated" ? notifications.run.deadline : 0,
+            notification?._tag === "RunCreated" ? notification.run.deadline : 0,
             deadline
           )
         }

@@ -113,8 +113,8 @@ const isRead = ({ scheduled }: PendingActivity): boolean => (scheduled as unknow
 
 /** An owner that is not told of an event notices the gap, and reads the history. */
 const withoutUnreadNews = ({ consequences, receipts }: Written): Written => ({
-  consequences: consequences.filter((notifications) =>
-    notifications._tag === "RunCreated" || (notifications.event as unknown) !== undefined
+  consequences: consequences.filter((notification) =>
+    notification._tag === "RunCreated" || (notification.event as unknown) !== undefined
   ),
   receipts
 })

@@ -40,7 +40,7 @@ const maxBatch = 512
 export const groupCommit = (
   store: JournalStore,
   onWritten: (entry: Entry, receipt: Receipt) => void,
-  onNotification: (notifications: Notification) => void,
+  onNotification: (notification: Notification) => void,
   localWorkerFor: (workflow: string) => string | undefined,
   lockTimeout: number
 ): Effect.Effect<
@@ -94,7 +94,7 @@ export const groupCommit = (
             if (Exit.isSuccess(exit)) onWritten(entries[i]!, exit.value.receipts[i]!)
           })
           if (Exit.isSuccess(exit)) {
-            for (const notifications of exit.value.consequences) onNotification(notifications)
+            for (const notification of exit.value.consequences) onNotification(notification)
           }
           return Effect.succeed([])
         })

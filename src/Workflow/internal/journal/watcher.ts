@@ -21,7 +21,7 @@ import { SharedClock } from "./sharedClock.js"
 
 export interface Watcher {
   readonly onWritten: (entry: Entry, receipt: Receipt) => void
-  readonly onNotification: (notifications: Notification) => void
+  readonly onNotification: (notification: Notification) => void
   readonly localWorkerFor: (workflow: string) => string | undefined
   readonly awaitClosed: (runId: string) => Effect.Effect<Closing, JournalError>
   readonly attach: (worker: LocalWorker) => Effect.Effect<void, never, Scope.Scope>
@@ -68,14 +68,14 @@ export const watcher = (
         })
       )
 
-    const onNotification = (notifications: Notification): void => {
+    const onNotification = (notification: Notification): void => {
       for (const worker of workers) {
-        if (worker.worker !== notifications.owner) continue
-        if (notifications._tag === "RunCreated") worker.onBegun(notifications.run, notifications.events)
-        else worker.onPosted(notifications.runId, notifications.event)
+        if (worker.worker !== notification.owner) continue
+        if (notification._tag === "RunCreated") worker.onBegun(notification.run, notification.events)
+        else worker.onPosted(notification.runId, notification.event)
       }
-      if (notifications._tag !== "Posted") return
-      const { event, runId } = notifications
+      if (notification._tag !== "Posted") return
+      const { event, runId } = notification
       if (isClosing(event)) {
         wake(runId, event)
         drop({ runId })
@@ -128,7 +128,7 @@ export const watcher = (
     return {
       onWritten: (entry, receipt) => {
         if ("notifications" in receipt) {
-          for (const notifications of receipt.notifications) onNotification(notifications)
+          for (const notification of receipt.notifications) onNotification(notification)
         }
         if (entry._tag === "Append" && receipt._tag === "Appended") {
           const last = { ...entry.events.at(-1), seq: receipt.lastSeq } as Event
