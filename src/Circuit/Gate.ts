@@ -75,7 +75,7 @@ export interface Permit {
  */
 export interface Watched<out A> extends Effect.Effect<A> {
   /**
-   * A queue with something in it whenever a call or a control has changed what is shown, until the scope closes. Changes
+   * A queue with something in it whenever a call or a control may have changed what is shown, until the scope closes. Changes
    * that nobody has taken yet are one.
    */
   readonly changed: Effect.Effect<Queue.Dequeue<void>, never, Scope.Scope>

@@ -135,7 +135,7 @@ export interface CallOptions {
 export type Change = Pick<Options, "limit" | "interval" | "burst">
 
 /**
- * How things stand at a limiter, as plain data.
+ * How things stand at a limiter.
  *
  * @since 0.1.0
  * @category models
@@ -146,12 +146,14 @@ export interface Snapshot {
   readonly limit: number
   /** What could be spent now, but for a block; what those in line will take is not counted. */
   readonly remaining: number
-  /** How long until all of it can be spent again, if nobody calls. */
+  /** How long until all of it can be spent again, if nobody calls, but for a block. */
   readonly resetAfter: Duration.Duration
   /** How long the limiter takes no calls. */
   readonly blockedFor: Duration.Duration
   /** How many calls stand in line. */
   readonly waiting: number
+  /** How many calls were turned away since the limiter was made. */
+  readonly rejected: number
 }
 
 /**

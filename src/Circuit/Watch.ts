@@ -11,8 +11,8 @@ import * as Subscribable from "effect/Subscribable"
 import type { Watched } from "./Gate.js"
 
 /**
- * What a gate shows of itself, such as `breaker.snapshot`, as a stream: what it is now, and then what it is after each
- * change. A reader that is slower than the changes gets the newest, and misses some before it. What time alone changes is
+ * What a gate shows of itself, such as `breaker.snapshot`, as a stream: what it is now, and then what it is whenever that has
+ * changed. A reader that is slower than the changes gets the newest, and misses some before it. What time alone changes is
  * no change, and is seen with the next one. The stream does not end by itself, and does not hold the gate up.
  *
  * @example
@@ -42,7 +42,10 @@ export const changes = <A>(watched: Watched<A>): Stream.Stream<A> =>
         Stream.fromEffect(watched),
         Stream.mapEffect(Stream.fromQueue(changed, { maxChunkSize: 1 }), () => watched)
       ))
-  )
+  ).pipe(Stream.changesWith((before: A, after: A) => isSame(before, after)))
+
+/** What gates show is plain data and durations, which JSON tells apart. */
+const isSame = (before: unknown, after: unknown): boolean => JSON.stringify(before) === JSON.stringify(after)
 
 /**
  * What a gate shows of itself as a `Subscribable` of Effect, for code that takes one.

@@ -146,7 +146,7 @@ export interface PendingTimer {
  * @category models
  */
 export interface Claimed {
-  /** Runs that the worker owned before and that are due, with the number of the last arrival. */
+  /** Runs of any workflow that the worker owned before and that are due, with the number of the last arrival. */
   readonly due: ReadonlyArray<{ readonly runId: string; readonly dueSeq: number }>
   /** More runs in quarantine may be claimed. */
   readonly moreQuarantined: boolean
@@ -658,7 +658,11 @@ export const make = (
 export const layerMemory: Layer.Layer<Journal> = Layer.scoped(Journal, Effect.suspend(() => make(memoryStore())))
 
 /**
- * A journal in a SQL database, given as a `SqlClient`. It creates and migrates its own tables, all named `holdfast_*`.
+ * A journal in a SQL database, given as a `SqlClient`. It creates and migrates its own tables, all named `holdfast_*`. The
+ * view `holdfast_events` is for whoever wants to look: a row for each event, with `run_id`, `workflow_id`, `workflow`, `seq`
+ * (its number in the run, by which to sort), `kind`, `at` (milliseconds since the epoch), `payload`, and `event` (all of it,
+ * as JSON, with the fields of `Event`). Where a codec encrypts, it shows what is stored. The tables themselves may change with
+ * any version.
  *
  * On SQLite it sets `synchronous = FULL`: what was acknowledged survives a power cut. And it sets `busy_timeout` to a few
  * milliseconds: while SQLite waits for a lock, nothing else runs in the process, so a lock of another process is waited for

@@ -94,7 +94,8 @@ export interface PendingState {
 export type CommandKey = readonly [run: number, command: number]
 
 /**
- * What became of the pending attempt of an activity without its having ended.
+ * What became of the pending attempt of an activity without its having ended. One that has `Failed` is followed by the next,
+ * of which nothing is known but its details: worker, start, beat and secret go.
  *
  * @since 0.1.0
  * @category models
@@ -151,31 +152,38 @@ export interface Known {
 }
 
 /**
- * Everything that one transaction changes, gathered over its entries. A store writes all of it, or nothing.
+ * Everything that one transaction changes, gathered over its entries. A store writes all of it, or nothing, in the order of
+ * the members. That a run id is not taken already, only the store can see: where one of `begun` is, it fails as a whole,
+ * with a `JournalError` of the reason `Write`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Changes {
-  /** Runs that begin. They are written with what they are at the end of the transaction. */
-  readonly begun: ReadonlySet<RunState>
+  /** What was written to a run at once, in order. The last of the events has the run's `lastSeq`. */
+  readonly batches: ReadonlyArray<readonly [run: RunState, events: ReadonlyArray<Event>]>
+  /** By `run/command`. */
+  readonly activities: ReadonlyMap<string, readonly [run: number, scheduled: ActivityScheduled]>
+  /**
+   * In the order in which they happened, after the activities have been scheduled. One of an activity that has ended since,
+   * or that the store keeps no row of, changes nothing.
+   */
+  readonly attempts: ReadonlyArray<AttemptChange>
+  readonly endedActivities: ReadonlyArray<CommandKey>
+  /** By `run/command`. */
+  readonly timers: ReadonlyMap<string, readonly [run: number, started: TimerStarted]>
+  readonly endedTimers: ReadonlyArray<CommandKey>
+  readonly signals: ReadonlyArray<readonly [run: number, id: string]>
   /** Runs that were there before and of which `dueSeq`, `localActivities` or `ownerCrashes` has changed. */
   readonly moved: ReadonlySet<RunState>
   /** Runs that were there before and whose status or deadline of a cancellation is another. */
   readonly restated: ReadonlySet<RunState>
-  /** Runs that have closed. What is pending in them, and their signals and links, goes. */
+  /** Runs that have closed: `closedSeq` and `status`. What is pending in them, and their signals, go. */
   readonly closing: ReadonlySet<RunState>
+  /** Runs that begin, after those that they go on from have closed. They are written with what they are at the end. */
+  readonly begun: ReadonlySet<RunState>
   /** Runs whose `blocked` is another. */
   readonly blocked: ReadonlySet<RunState>
-  /** What was written to a run at once, in order. */
-  readonly batches: ReadonlyArray<readonly [run: RunState, events: ReadonlyArray<Event>]>
-  readonly activities: ReadonlyMap<string, readonly [run: number, scheduled: ActivityScheduled]>
-  /** In the order in which they happened, after the activities have been scheduled. */
-  readonly attempts: ReadonlyArray<AttemptChange>
-  readonly endedActivities: ReadonlyArray<CommandKey>
-  readonly timers: ReadonlyMap<string, readonly [run: number, started: TimerStarted]>
-  readonly endedTimers: ReadonlyArray<CommandKey>
-  readonly signals: ReadonlyArray<readonly [run: number, id: string]>
   readonly links: ReadonlySet<LinkState>
   readonly movedLinks: ReadonlySet<LinkState>
   readonly endedLinks: ReadonlyArray<number>

@@ -53,6 +53,7 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
   /** Grows when what was taken before can no longer be given back. */
   private epoch = 0
   private readonly line = new Line<Call<S>>()
+  private rejected = 0
   /** What those in line cost together. */
   private ahead = 0
   /** Since when the first of the line has been first, and nothing but time has passed. */
@@ -80,7 +81,8 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
     remaining: this.remaining(now),
     resetAfter: Duration.millis(Math.ceil(this.algorithm.resetAfter(this.limit, this.state, now))),
     blockedFor: Duration.millis(Math.max(0, Math.ceil(this.blockedUntil - now))),
-    waiting: this.line.size
+    waiting: this.line.size,
+    rejected: this.rejected
   })))
 
   readonly heed: Combinator = makeCombinator([{ policy: "RateLimiter.heed", key: this.key, settings: {} }], [{
@@ -292,12 +294,16 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
   }
 
   private limited(cost: number, wait: number, now: number): RateLimited {
+    this.rejected++
+    this.snapshot.touch()
     const reason = now < this.blockedUntil ? "blocked" : "limit"
     const retryAfter = Duration.millis(hint(wait))
     return stackless(() => new RateLimited({ limiter: this.key, reason, cost, retryAfter }))
   }
 
   private tooHigh(cost: number): CostTooHigh {
+    this.rejected++
+    this.snapshot.touch()
     return stackless(() => new CostTooHigh({ limiter: this.key, cost, capacity: this.limit.capacity }))
   }
 

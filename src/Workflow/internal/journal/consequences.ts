@@ -1,5 +1,5 @@
 /**
- * What a write to one run leads to in others: the same for every store.
+ * Which commands and ends of a run concern others, and as which events they reach them.
  */
 import {
   type CancelSent,

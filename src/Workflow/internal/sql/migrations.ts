@@ -55,7 +55,7 @@ const createTables = Effect.gen(function*() {
   yield* sql`
     CREATE VIEW holdfast_events AS
     SELECT r.run_id, r.workflow_id, r.workflow, b.id AS batch, json_extract(e.value, '$.seq') AS seq,
-      json_extract(e.value, '$._tag') AS kind, json_extract(e.value, '$.payload') AS payload, e.value AS event
+      json_extract(e.value, '$._tag') AS kind, json_extract(e.value, '$.at') AS at, json_extract(e.value, '$.payload') AS payload, e.value AS event
     FROM holdfast_runs r JOIN holdfast_batches b ON b.run = r.id, json_each(b.events) e`
   yield* sql`
     CREATE TABLE holdfast_activities (
