@@ -174,6 +174,6 @@ describe("several engines on one journal", () => {
         assert.isTrue(runs.every(({ closed }) => closed !== undefined), context)
       }
     },
-    600_000
+    Math.max(600_000, seeds * 1_000)
   )
 })
