@@ -93,6 +93,23 @@ describe("what a gate shows of itself", () => {
       assert.strictEqual((yield* bulkhead.snapshot).inUse, 0)
     }))
 
+  it.scoped("is kept with its key while somebody watches, whatever other keys come", () =>
+    Effect.gen(function*() {
+      const family = yield* Bulkhead.keyed({ key: "tenants", capacity: 2, maxKeys: 1 })
+      const seen: Array<number> = []
+      const watcher = yield* Effect.fork(
+        Stream.runForEach(Watch.changes((yield* family.get("a")).snapshot), ({ inUse }) =>
+          Effect.sync(() => seen.push(inUse)))
+      )
+      yield* TestClock.adjust(0)
+      yield* Effect.void.pipe(family.protect("b"))
+      const call = yield* held(family.protect("a"))
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(seen, [0, 1])
+      yield* call.succeed
+      yield* Fiber.interrupt(watcher)
+    }))
+
   it.effect("misses no transition of a breaker, where its reader keeps up", () =>
     Effect.gen(function*() {
       const breaker = yield* CircuitBreaker.make({ key: "k", trip: CircuitBreaker.consecutive(1), openFor: "1 second" })

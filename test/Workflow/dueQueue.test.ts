@@ -48,6 +48,16 @@ describe("what is due when", () => {
       assert.deepStrictEqual(fired, Array.from({ length: 50 }, (_, at) => `${at}`))
     }))
 
+  it.scoped("comes though it is less than a millisecond away", () =>
+    Effect.gen(function*() {
+      const fired: Array<string> = []
+      const queue = yield* DueQueue.make<string>((item) => fired.push(item))
+      yield* TestClock.setTime(1_128_299.66667)
+      queue.add("key", 1_128_299.6666700002, "item")
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(fired, ["item"])
+    }))
+
   it.effect("is waited for in steps that a timer of the platform can take (D3.2)", () =>
     Effect.gen(function*() {
       const slept: Array<number> = []

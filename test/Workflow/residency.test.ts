@@ -2,9 +2,10 @@
  * Which runs are in memory: seen by which histories are read again.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Exit, Layer, Ref, Schema, Scope, TestClock } from "effect"
+import { Deferred, Duration, Effect, Exit, Layer, Option, Ref, Schema, Scope, TestClock } from "effect"
 import { globalValue } from "effect/GlobalValue"
-import { Activity, Client, Engine, Journal, Signal, Workflow } from "holdfast/Workflow"
+import { Activity, Client, Engine, Journal, Signal, Workflow, WorkflowError } from "holdfast/Workflow"
+import { SharedClock } from "../../src/Workflow/internal/journal/sharedClock.js"
 import { memoryStore } from "../../src/Workflow/internal/memory/memoryStore.js"
 import { historyOf, quiet } from "./support/orders.js"
 
@@ -117,6 +118,86 @@ describe("runs in memory", () => {
           Layer.provideMerge(Engine.layer({ residentRuns: 3, replayConcurrency: 1 })),
           Layer.provide(quiet),
           Layer.provideMerge(journal)
+        )
+      ))
+    }))
+
+  it.effect("are not held up by a history that can never be read, nor are others that have to be read", () =>
+    Effect.gen(function*() {
+      const woken: Array<string> = []
+      const Timed = Workflow.make("Timed", { payload: Schema.Number })
+      const store = memoryStore()
+      const journal = Layer.scoped(
+        Journal.Journal,
+        Journal.make({
+          ...store,
+          history: (runId) =>
+            Effect.flatMap(store.run(runId), (run) =>
+              Option.exists(run, ({ workflowId }) => workflowId === "corrupt")
+                ? new WorkflowError.JournalError({ reason: "Corrupt", detail: "it cannot be read" })
+                : store.history(runId))
+        })
+      )
+      const live = Timed.toLayer((seconds) =>
+        Effect.gen(function*() {
+          yield* Effect.sleep(Duration.seconds(seconds))
+          const { workflowId } = yield* Workflow.info
+          yield* Workflow.sideEffect("woken", Schema.Void, () => void woken.push(workflowId))
+        })
+      )
+      yield* Effect.gen(function*() {
+        for (const [i, id] of ["corrupt", "to be read", "in memory"].entries()) {
+          yield* Client.start(Timed, { id, payload: 10 + i })
+          yield* TestClock.adjust(0)
+        }
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(woken, ["to be read", "in memory"])
+      }).pipe(Effect.provide(
+        live.pipe(
+          Layer.provideMerge(Engine.layer({ residentRuns: 1, replayConcurrency: 1 })),
+          Layer.provide(quiet),
+          Layer.provideMerge(journal)
+        )
+      ))
+    }))
+
+  it.effect("that were lost and come back are not given up for what was on its way before (C13, B-3)", () =>
+    Effect.gen(function*() {
+      const Timed = Workflow.make("Timed")
+      const store = memoryStore()
+      const gate = yield* Effect.makeLatch(true)
+      const clock = yield* Effect.clock
+      let version = 1
+      const journal = Layer.scoped(
+        Journal.Journal,
+        Journal.make({
+          ...store,
+          version: Effect.sync(() => version),
+          write: (entries) => Effect.zipRight(gate.await, store.write(entries))
+        }, { pollInterval: "100 millis" })
+      )
+      const live = Timed.toLayer(() => Effect.zipRight(Effect.sleep("10 seconds"), Effect.sleep("10 seconds")))
+      yield* Effect.gen(function*() {
+        const { runId } = yield* Client.start(Timed, { id: "timed" })
+        yield* TestClock.adjust("1 second")
+        yield* gate.close
+        // Its timer fires, and the turn is on its way while another worker takes the run over and gives it up.
+        yield* TestClock.adjust("9500 millis")
+        const claim = { worker: "other", workflows: ["Timed"], now: 1e9, leaseUntil: 2e9, quarantined: 1 }
+        assert.lengthOf((yield* store.claim(claim)).runs, 1)
+        yield* store.release("other")
+        version++
+        yield* TestClock.adjust("1 second")
+        assert.isDefined(yield* store.owner(runId))
+        yield* gate.open
+        yield* TestClock.adjust("2 minutes")
+        assert.strictEqual(Option.getOrThrow(yield* store.run(runId)).status, "Success")
+      }).pipe(Effect.provide(
+        live.pipe(
+          Layer.provideMerge(Engine.layer({ lease: "9 seconds" })),
+          Layer.provide(quiet),
+          Layer.provideMerge(journal),
+          Layer.provide(Layer.succeed(SharedClock, clock))
         )
       ))
     }))

@@ -178,6 +178,36 @@ describe("a SQLite journal whose commit fails", () => {
     })))
 })
 
+describe("a SQLite journal that has lost rows", () => {
+  const claim = { worker: "b", workflows: ["W"], now: at, leaseUntil: at + 1, quarantined: 1 }
+  const lost = (queue: string | undefined, from: number, to: number) =>
+    Effect.gen(function*() {
+      const { store } = yield* Journal.Journal
+      const sql = yield* SqlClient.SqlClient
+      yield* store.write([start("bad", { worker: "a" }), start("good", { worker: "a" })])
+      const asked = { ...scheduled(1), ...(queue === undefined ? {} : { queue }) } as Event.Unsequenced
+      yield* store.write([append("bad", [turn(1), asked]), append("good", [turn(1), scheduled(1)])])
+      yield* store.write([append("bad", [turn(3)])])
+      yield* store.release("a")
+      yield* sql`DELETE FROM holdfast_batches WHERE run = 1 AND last_seq BETWEEN ${from} AND ${to}`
+      return store
+    })
+
+  for (const queue of [undefined, "q"]) {
+    for (const [from, to] of [[3, 3], [3, 4]] as const) {
+      it.effect(`says so, and keeps no other run from being claimed (${queue ?? "no queue"}, ${from} to ${to})`, () =>
+        Effect.gen(function*() {
+          const store = yield* lost(queue, from, to)
+          const claimed = yield* store.claim(claim)
+          assert.deepStrictEqual(claimed.unread, ["bad"])
+          assert.deepStrictEqual(claimed.activities.map(({ runId }) => runId), ["good"])
+          assert.strictEqual((yield* Effect.flip(store.pending("bad"))).reason, "Corrupt")
+          if (to === 3) assert.strictEqual((yield* Effect.flip(store.history("bad"))).reason, "Corrupt")
+        }).pipe(Effect.provide(journals.sqlite)))
+    }
+  }
+})
+
 describe("a SQLite journal that cannot be opened", () => {
   it.effect("for options that can never work dies with InvalidOptions", () =>
     Effect.gen(function*() {
@@ -230,6 +260,64 @@ describe("a SQLite journal that cannot be opened", () => {
       assert.deepStrictEqual((yield* again.history("r")).map(({ seq }) => seq), [1, 2, 3])
       assert.lengthOf((yield* again.pending("r")).activities, 1)
     }).pipe(Effect.scoped))
+})
+
+describe("a turn of a SQLite journal that asks for many activities at once", () => {
+  const many = 2_000
+  const payload = JSON.stringify("x".repeat(1_000))
+  const all = (queue?: string) =>
+    Array.from({ length: many }, (_, i): Event.Unsequenced => ({
+      _tag: "ActivityScheduled",
+      command: i + 1,
+      activity: "A",
+      at,
+      digest: "d",
+      payload,
+      ...(queue === undefined ? {} : { queue })
+    }))
+
+  it.effect(
+    "is claimed by another worker, and its attempts are taken, each row of events read once",
+    () =>
+      Effect.gen(function*() {
+        const { store } = yield* Journal.Journal
+        yield* store.write([start("r", { worker: "a" })])
+        yield* store.write([append("r", [turn(1), ...all("q")])])
+        yield* store.release("a")
+        const claim = { worker: "b", workflows: ["W"], now: at, leaseUntil: at + 1, quarantined: 1 }
+        assert.lengthOf((yield* store.claim(claim)).activities, many)
+        const taken = yield* store.takeAttempts({ worker: "b", queue: "q", activities: ["A"], limit: many, now: at })
+        assert.lengthOf(taken.attempts, many)
+      }).pipe(Effect.provide(journals.sqlite)),
+    60_000
+  )
+
+  it.effect("can be undone by the next one, which reads back once", () =>
+    Effect.gen(function*() {
+      let read = 0
+      yield* Effect.gen(function*() {
+        const { store } = yield* Journal.Journal
+        yield* store.write([start("r", { worker: "a" })])
+        yield* store.write([append("r", [turn(1), ...all()])])
+        read = 0
+        const cancelled = all().map((_, i): Event.Unsequenced => ({
+          _tag: "ActivityCancelled",
+          command: many + i + 1,
+          target: i + 1
+        }))
+        yield* store.write([append("r", [turn(many + 2), ...cancelled])])
+        assert.isAtMost(read, 1)
+        assert.lengthOf((yield* store.pending("r")).activities, 0)
+      }).pipe(Effect.provide(Layer.provide(
+        Journal.layerSql(),
+        journals.watched(
+          Layer.unwrapScoped(Effect.map(journals.temporaryFile, journals.database)),
+          (text) => {
+            if (text.includes("FROM holdfast_batches WHERE run = ? AND last_seq <")) read++
+          }
+        )
+      )))
+    }), 60_000)
 })
 
 /** Every way to ask for a list: with any of the filters or none, from the first position or after one. */

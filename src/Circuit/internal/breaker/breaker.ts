@@ -125,8 +125,8 @@ export class Breaker extends GateValue<CircuitOpen | Isolated> implements Circui
   }
 
   /** Whether a new breaker would answer the same, or nearly. */
-  get isClosed(): boolean {
-    return MutableRef.get(this.cell)._tag === "Closed"
+  get isSpare(): boolean {
+    return MutableRef.get(this.cell)._tag === "Closed" && !this.snapshot.isWatched
   }
 
   override toJSON(): unknown {

@@ -17,7 +17,7 @@ export const makeBreakers = (options: Options & { readonly maxKeys?: number | un
     description: partsFor(options.key).description,
     maxKeys: reader(module).integer("maxKeys", options.maxKeys ?? defaultMaxKeys, 1),
     make: (key) => new Breaker({ ...partsFor(key), family: feed }),
-    isSpare: (breaker) => (breaker as Breaker).isClosed
+    isSpare: (breaker) => (breaker as Breaker).isSpare
   })
   return { ...family, changes: feed.subscribe }
 }

@@ -156,7 +156,8 @@ export class BulkheadImpl extends GateValue<BulkheadFull> implements Bulkhead {
 
   /** Nobody is inside or waits, and it is as it was made. */
   get isSpare(): boolean {
-    return this.places.inUse === 0 && this.places.line.size === 0 && this.places.capacity === this.settings.capacity
+    return this.places.inUse === 0 && this.places.line.size === 0 &&
+      this.places.capacity === this.settings.capacity && !this.snapshot.isWatched
   }
 
   override toJSON() {

@@ -134,7 +134,7 @@ export class ConcurrencyLimitImpl extends GateValue<LimitExceeded> implements Co
 
   /** Whether a new limit would answer the same, but for what it has learnt. */
   get isSpare(): boolean {
-    return this.inflight === 0 && this.line.size === 0
+    return this.inflight === 0 && this.line.size === 0 && !this.snapshot.isWatched
   }
 
   override toJSON(): unknown {

@@ -28,6 +28,11 @@ export class WatchedValue<A> extends Effectable.Class<A> implements Watched<A> {
     }
   )
 
+  /** Whether anybody watches: what is watched is not to be forgotten. */
+  get isWatched(): boolean {
+    return this.watchers.size > 0
+  }
+
   /** Something has changed; in the same step as the change, so that none is missed. */
   touch(): void {
     if (this.watchers.size === 0) return

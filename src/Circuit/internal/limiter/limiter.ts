@@ -157,7 +157,7 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
   /** Nobody waits, nothing is spent, it is not blocked, and its limit is the one it was made with. */
   isSpare(now: number): boolean {
     return this.line.size === 0 && this.limit === this.settings.limit && now >= this.blockedUntil &&
-      this.algorithm.resetAfter(this.limit, this.state, now) <= 0
+      this.algorithm.resetAfter(this.limit, this.state, now) <= 0 && !this.snapshot.isWatched
   }
 
   override toJSON() {

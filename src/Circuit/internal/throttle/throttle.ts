@@ -112,7 +112,7 @@ export class ThrottleImpl extends GateValue<Throttled> implements Throttle {
 
   /** Whether a new throttle would answer the same. */
   isSpare(now: number): boolean {
-    return machine.countsAt(this.settings, MutableRef.get(this.cell), now).requests <= 0
+    return machine.countsAt(this.settings, MutableRef.get(this.cell), now).requests <= 0 && !this.snapshot.isWatched
   }
 
   private change(by: (state: machine.State, now: number) => machine.State, fiber: Runner): void {

@@ -1,13 +1,12 @@
 /**
- * Histories that are read for replay: a few at a time, first come first, and as often as it takes.
+ * Histories that are read for replay: a few at a time, first come first, and as often as it takes. One that cannot be read
+ * gives its place to others, and stands in line again after a while.
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type { Event } from "../../Event.js"
 import type { JournalStore, PendingActivity } from "../../Journal.js"
-import { untilRead } from "../journal/untilRead.js"
 
 type OnRead = (history: ReadonlyArray<Event>, activities: ReadonlyArray<PendingActivity>) => void
 
@@ -16,6 +15,8 @@ interface Request {
   readonly runId: string
   readonly withActivities: boolean
   readonly onRead: OnRead
+  /** How many attempts have failed. */
+  readonly failures: number
 }
 
 /** Somebody who has nothing to read, and comes after those who have come before. */
@@ -45,22 +46,28 @@ export const boundedHistories = (
 
     const read = (request: Request): void => {
       reading++
-      const { onRead, runId, withActivities } = request
+      const { failures, onRead, runId, withActivities } = request
       Runtime.runFork(runtime)(
         Effect.all([store.history(runId), withActivities ? store.pending(runId) : nothing]).pipe(
-          Effect.tapError((error) =>
-            Effect.logWarning(`holdfast: run ${runId} waits for its history`, Cause.fail(error))
-          ),
-          untilRead,
-          Effect.matchCause({
-            onFailure: () => {},
-            onSuccess: ([history, { activities }]) => onRead(history, activities)
-          }),
-          Effect.ensuring(Effect.sync(next))
+          Effect.matchCauseEffect({
+            onFailure: (cause) =>
+              Effect.logWarning(`holdfast: run ${runId} waits for its history`, cause).pipe(
+                Effect.zipRight(Effect.sync(next)),
+                Effect.zipRight(Effect.sleep(Math.min(100 * 2 ** failures, 5_000))),
+                Effect.zipRight(Effect.sync(() => enqueue({ ...request, failures: failures + 1 })))
+              ),
+            onSuccess: ([history, { activities }]) =>
+              Effect.ensuring(Effect.sync(() => onRead(history, activities)), Effect.sync(next))
+          })
         ),
         // What waits for ever must not outlive the worker.
         { scope }
       )
+    }
+
+    const enqueue = (request: Request): void => {
+      if (reading >= atOnce) waiting.add(request)
+      else read(request)
     }
 
     const next = (): void => {
@@ -73,11 +80,7 @@ export const boundedHistories = (
     }
 
     return {
-      read: (runId, withActivities, onRead) => {
-        const request: Request = { _tag: "Read", runId, withActivities, onRead }
-        if (reading >= atOnce) waiting.add(request)
-        else read(request)
-      },
+      read: (runId, withActivities, onRead) => enqueue({ _tag: "Read", runId, withActivities, onRead, failures: 0 }),
       isCrowded: () => waiting.size > 0,
       follow: (then) => void waiting.add({ _tag: "Follow", then })
     }

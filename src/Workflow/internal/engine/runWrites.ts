@@ -34,7 +34,8 @@ export const runWrites = ({ table, workerId, writes }: {
     writes.commit(entry.runId, entry, (receipt) => {
       if (receipt._tag === "Recorded" || receipt._tag === "Appended") return then(receipt)
       const run = table.get(entry.runId)
-      if (run === undefined) return
+      // It may have been lost meanwhile, and come back in another epoch.
+      if (run === undefined || run.epoch !== entry.epoch) return
       if (receipt._tag === "Conflict") takeAgain(run)
       else table.giveUp(run)
     })

@@ -107,7 +107,6 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
     const onExternalEvent = (run: RunState, event: ExternalEvent): void => {
       if (event.seq <= run.knownSeq) return
       noteWritten(run, event.seq, 1)
-      deadlines.onEvent(run, event)
       if (event._tag === "ActivityCompleted" || event._tag === "ActivityFailed") {
         dropEnded(run, (command) => command === event.target)
       }
@@ -187,6 +186,8 @@ export const runs = (options: RunsOptions): Effect.Effect<Runs, never, Scope.Sco
           activities.cancel(runId, event.target)
         }
         if (event._tag === "AttemptFailed") activities.onFailed(runId, event)
+        // Whatever becomes of its history.
+        deadlines.onEvent(run, event)
         if (run.state === "loading") run.eventsWhileLoading.push(event)
         else if (run.state !== "blocked") table.contained(run, () => onExternalEvent(run, event))
       },

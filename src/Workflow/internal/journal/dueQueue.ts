@@ -42,7 +42,7 @@ export class DueQueue<A> {
         const next = queue.heap[0]
         return next === undefined
           ? changed.await
-          : Effect.raceFirst(Effect.sleep(Math.min(next.at - now, longestSleep)), changed.await)
+          : Effect.raceFirst(Effect.sleep(Math.min(Math.ceil(next.at - now), longestSleep)), changed.await)
       })
       yield* untilNext.pipe(Effect.forever, Effect.interruptible, Effect.forkScoped)
       return queue

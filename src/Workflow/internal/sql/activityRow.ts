@@ -9,7 +9,7 @@ import * as Either from "effect/Either"
 import type { PendingActivity } from "../../Journal.js"
 import { JournalError } from "../../WorkflowError.js"
 import { type BatchRow, eventOf, type StoredEvent, storedEvents } from "./batchRow.js"
-import { execute, overValues } from "./statement.js"
+import { execute, overRows, overValues } from "./statement.js"
 
 /** An activity that has no row. */
 export interface LocalActivity {
@@ -21,19 +21,21 @@ export interface LocalActivity {
 const chunk = 16
 
 /**
- * The pending activities of a run that go to no queue, by their commands, as its events tell: all `count` of them, or only
- * as far back as to `command`.
+ * The pending activities of a run that go to no queue, by their commands, as its events tell: all `count` of them, or those of
+ * some commands.
  */
 export const localActivities = Effect.fnUntraced(function*(
   connection: Connection,
   run: number,
   count: number,
-  command?: number
+  commands?: ReadonlyArray<number>
 ) {
   const found = new Map<number, LocalActivity>()
   const ended = new Set<unknown>()
   const failed = new Map<unknown, StoredEvent>()
-  for (let before = Number.MAX_SAFE_INTEGER; found.size < count;) {
+  const left = new Set<unknown>(commands)
+  const isDone = () => found.size === count || (commands !== undefined && left.size === 0)
+  for (let before = Number.MAX_SAFE_INTEGER; !isDone();) {
     const rows = yield* execute<BatchRow>(
       connection,
       `SELECT last_seq, format, events FROM holdfast_batches WHERE run = ? AND last_seq < ?
@@ -47,7 +49,7 @@ export const localActivities = Effect.fnUntraced(function*(
           case "ActivityCompleted":
           case "ActivityFailed":
           case "ActivityCancelled":
-            if (event["target"] === command) return found
+            left.delete(event["target"])
             ended.add(event["target"])
             break
           case "AttemptFailed":
@@ -55,23 +57,28 @@ export const localActivities = Effect.fnUntraced(function*(
             break
           case "ActivityScheduled": {
             const scheduled = event["command"] as number
-            if (event["queue"] === undefined && !ended.has(scheduled)) {
-              const last = failed.get(scheduled)
-              found.set(scheduled, {
-                scheduled: event,
-                attempt: last === undefined ? 1 : (last["attempt"] as number) + 1,
-                notBefore: last === undefined ? 0 : last["retryAt"] as number
-              })
-            }
-            if (scheduled === command || found.size === count) return found
+            left.delete(scheduled)
+            if (event["queue"] !== undefined || ended.has(scheduled)) break
+            const last = failed.get(scheduled)
+            found.set(scheduled, {
+              scheduled: event,
+              attempt: last === undefined ? 1 : (last["attempt"] as number) + 1,
+              notBefore: last === undefined ? 0 : last["retryAt"] as number
+            })
           }
         }
+        if (isDone()) return found
       }
     }
     if (rows.length < chunk) break
     before = rows.at(-1)!.last_seq
   }
-  return found
+  if (commands !== undefined || found.size === count) return found
+  return yield* new JournalError({
+    reason: "Corrupt",
+    detail:
+      `run number ${run} should have ${count} pending activities without a queue, and its events have ${found.size}`
+  })
 }) satisfies (...args: never) => Effect.Effect<ReadonlyMap<number, LocalActivity>, SqlError | JournalError>
 
 /** A run, as far as its pending activities are to be found. */
@@ -83,7 +90,7 @@ export interface RunOfActivities {
   readonly local_activities: number
 }
 
-export interface ActivityRow extends BatchRow {
+export interface ActivityRow {
   readonly run: number
   readonly command: number
   readonly seq: number
@@ -96,22 +103,49 @@ export interface ActivityRow extends BatchRow {
   readonly details: string | null
 }
 
-/** Rows of activities, with the events among which each was scheduled. */
-export const activityRows =
-  `SELECT a.run, a.command, a.seq, a.queue, a.attempt, a.not_before, a.started_at, a.outside, a.beat_at, a.details,
-     b.last_seq, b.format, b.events
-   FROM holdfast_activities a JOIN holdfast_batches b ON b.run = a.run AND b.last_seq =
-     (SELECT min(last_seq) FROM holdfast_batches WHERE run = a.run AND last_seq >= a.seq)`
+export const activityColumns = "run, command, seq, queue, attempt, not_before, started_at, outside, beat_at, details"
 
 const selectActivities = overValues<ActivityRow>((runs) =>
-  `${activityRows} WHERE a.run IN (VALUES ${runs}) ORDER BY a.run, a.command`
+  `SELECT ${activityColumns} FROM holdfast_activities WHERE run IN (VALUES ${runs}) ORDER BY run, command`
 )
+
+/** The rows of events among which activities were scheduled, each once. */
+const selectBatches = overRows<BatchRow & { readonly run: number }>(
+  2,
+  (rows) =>
+    `SELECT run, last_seq, format, events FROM holdfast_batches WHERE (run, last_seq) IN (
+       SELECT a.run, (SELECT min(last_seq) FROM holdfast_batches WHERE run = a.run AND last_seq >= a.seq)
+       FROM holdfast_activities a WHERE (a.run, a.command) IN (VALUES ${rows}))`
+)
+
+/** Finds the events that have scheduled activities; each row of events is read and parsed once, however many it has. */
+export const scheduledIn = (connection: Connection, rows: ReadonlyArray<ActivityRow>) =>
+  Effect.map(selectBatches(connection, rows.map(({ command, run }) => [run, command])), (batches) => {
+    const events = new Map<string, StoredEvent>()
+    const unreadable = new Map<number, JournalError>()
+    for (const batch of batches) {
+      const stored = storedEvents(batch)
+      if (Either.isLeft(stored)) unreadable.set(batch.run, stored.left)
+      else for (const event of stored.right) events.set(`${batch.run}/${event.seq}`, event)
+    }
+    return ({ command, run, seq }: ActivityRow): Either.Either<StoredEvent, JournalError> => {
+      const event = events.get(`${run}/${seq}`)
+      return event !== undefined ? Either.right(event) : Either.left(
+        unreadable.get(run) ?? new JournalError({
+          reason: "Corrupt",
+          detail: `event ${seq}, which has scheduled activity ${command} of run number ${run}, is not there`
+        })
+      )
+    }
+  })
 
 /** What is pending in these runs, in the order of the commands; what of it cannot be read is an error in its place. */
 export const pendingActivities = Effect.fnUntraced(
   function*(connection: Connection, runs: ReadonlyArray<RunOfActivities>) {
+    const found = yield* selectActivities(connection, runs.map(({ id }) => id))
+    const scheduledOf = yield* scheduledIn(connection, found)
     const rows = new Map<number, Array<ActivityRow>>()
-    for (const row of yield* selectActivities(connection, runs.map(({ id }) => id))) {
+    for (const row of found) {
       const ofRun = rows.get(row.run)
       if (ofRun === undefined) rows.set(row.run, [row])
       else ofRun.push(row)
@@ -131,7 +165,10 @@ export const pendingActivities = Effect.fnUntraced(
       const commands = [...new Set([...withRow.keys(), ...local.right.keys()])].sort((a, b) => a - b)
       for (const command of commands) {
         const row = withRow.get(command)
-        pending.push([run, row === undefined ? fromHistory(run, local.right.get(command)!) : fromRow(run, row)])
+        pending.push([
+          run,
+          row === undefined ? fromHistory(run, local.right.get(command)!) : fromRow(run, row, scheduledOf(row))
+        ])
       }
     }
     return pending
@@ -150,10 +187,11 @@ const fromHistory = (run: RunOfActivities, { attempt, notBefore, scheduled }: Lo
 
 export const fromRow = (
   run: RunOfActivities,
-  row: ActivityRow
+  row: ActivityRow,
+  scheduled: Either.Either<StoredEvent, JournalError>
 ): Either.Either<PendingActivity, JournalError> =>
-  Either.flatMap(storedEvents(row), (events) =>
-    pendingActivity(run, events.find(({ seq }) => seq === row.seq)!, {
+  Either.flatMap(scheduled, (event) =>
+    pendingActivity(run, event, {
       attempt: row.attempt,
       notBefore: row.not_before,
       startedAt: row.started_at ?? undefined,

@@ -98,12 +98,17 @@ const withPolicy = (event: Event): Either.Either<Event, JournalError> => {
 
 const decode = Schema.decodeUnknownEither(Event)
 
+/** The events of a whole history, which have all numbers from 1. */
 export const eventsOf = (rows: ReadonlyArray<BatchRow>): Effect.Effect<ReadonlyArray<Event>, JournalError> =>
   Effect.suspend(() => {
     const events: Array<Event> = []
     for (const row of rows) {
       const stored = storedEvents(row)
       if (Either.isLeft(stored)) return Effect.fail(stored.left)
+      const first = stored.right[0]!.seq
+      if (first !== events.length + 1) {
+        return Effect.fail(corrupt(`the events from ${events.length + 1} to ${first - 1} are not there`))
+      }
       for (const each of stored.right) {
         const event = eventOf(each)
         if (Either.isLeft(event)) return Effect.fail(event.left)

@@ -9,9 +9,16 @@ import type * as Either from "effect/Either"
 import type { AttemptId, JournalStore, PendingActivity } from "../../Journal.js"
 import type { JournalError } from "../../WorkflowError.js"
 import { backoffMillis, quarantineAfter } from "../journal/quarantine.js"
-import { type ActivityRow, activityRows, fromRow, pendingActivities, type RunOfActivities } from "./activityRow.js"
+import {
+  activityColumns,
+  type ActivityRow,
+  fromRow,
+  pendingActivities,
+  type RunOfActivities,
+  scheduledIn
+} from "./activityRow.js"
 import { runColumns, type RunRow } from "./runRow.js"
-import { execute, overValues, type Row } from "./statement.js"
+import { execute, overRows, overValues, type Row } from "./statement.js"
 import { upsertLease } from "./workers.js"
 
 type Options<Method extends "claim" | "takeAttempts"> = Parameters<JournalStore[Method]>[0]
@@ -91,18 +98,15 @@ export const takeAttempts = Effect.fnUntraced(function*(
       [worker, now, run, command]
     )
   }
-  const taken = yield* Effect.forEach(
-    ready,
-    Effect.fnUntraced(function*({ command, run }) {
-      const rows = yield* execute<ActivityRow>(connection, `${activityRows} WHERE a.run = ? AND a.command = ?`, [
-        run,
-        command
-      ])
-      const [owner] = yield* execute<RunOfActivities>(connection, `${runOfActivities} WHERE id = ?`, [run])
-      return rows.map((row) => [owner!, fromRow(owner!, row)] as const)
-    })
-  )
-  const { activities: attempts } = yield* readable(taken.flat())
+  const rows = yield* selectTaken(connection, ready.map(({ command, run }) => [run, command]))
+  const runs = yield* selectRunsOf(connection, [...new Set(ready.map(({ run }) => run))])
+  const scheduledOf = yield* scheduledIn(connection, rows)
+  const rowOf = new Map(rows.map((row) => [`${row.run}/${row.command}`, row]))
+  const runOf = new Map(runs.map((run) => [run.id, run]))
+  const { activities: attempts } = yield* readable(ready.map(({ command, run }) => {
+    const row = rowOf.get(`${run}/${command}`)!
+    return [runOf.get(run)!, fromRow(runOf.get(run)!, row, scheduledOf(row))] as const
+  }))
   // A worker that has got all it wanted asks again before it waits.
   if (ready.length === limit) return { attempts, next: undefined }
   const [later] = yield* execute<{ readonly next: number | null }>(
@@ -194,6 +198,13 @@ const readable = (
   )
 
 const runOfActivities = "SELECT id, run_id, workflow_id, workflow, local_activities FROM holdfast_runs"
+
+const selectRunsOf = overValues<RunOfActivities>((ids) => `${runOfActivities} WHERE id IN (VALUES ${ids})`)
+
+const selectTaken = overRows<ActivityRow>(
+  2,
+  (rows) => `SELECT ${activityColumns} FROM holdfast_activities WHERE (run, command) IN (VALUES ${rows})`
+)
 
 const busy =
   "(due_seq > 0 OR local_activities > 0 OR EXISTS (SELECT 1 FROM holdfast_activities WHERE run = holdfast_runs.id))"

@@ -47,14 +47,14 @@ export const read = Effect.fnUntraced(function*(
       started: row.started_at !== null
     })
   }
-  for (const [run, command] of wanted.activities) {
-    const key = `${run}/${command}`
+  for (const [run, commands] of withoutRow(wanted, found)) {
     const count = known.runOf(run)?.localActivities ?? 0
-    if (found.rows.has(key) || count === 0) continue
-    const activity = (yield* localActivities(connection, run, count, command)).get(command)
-    if (activity === undefined) continue
-    found.local.set(key, activity)
-    known.knowPending(run, command, { queued: false, attempt: activity.attempt, worker: undefined, started: false })
+    if (count === 0) continue
+    for (const [command, activity] of yield* localActivities(connection, run, count, commands)) {
+      if (found.rows.has(`${run}/${command}`)) continue
+      found.local.set(`${run}/${command}`, activity)
+      known.knowPending(run, command, { queued: false, attempt: activity.attempt, worker: undefined, started: false })
+    }
   }
   if (wanted.linked.length === 0) return
   const links = [
@@ -69,6 +69,18 @@ export const read = Effect.fnUntraced(function*(
     known.knowLink({ id, child, parent, command: command ?? undefined, parentClose: parent_close })
   }
 })
+
+/** The activities that were asked for and have no row, by their runs. */
+const withoutRow = (wanted: Wanted, found: FoundActivities): ReadonlyMap<number, ReadonlyArray<number>> => {
+  const commands = new Map<number, Array<number>>()
+  for (const [run, command] of wanted.activities) {
+    if (found.rows.has(`${run}/${command}`)) continue
+    const ofRun = commands.get(run)
+    if (ofRun === undefined) commands.set(run, [command])
+    else ofRun.push(command)
+  }
+  return commands
+}
 
 const runState = (row: RunStateRow): RunState => ({
   id: row.id,
