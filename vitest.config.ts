@@ -11,6 +11,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     setupFiles: ["test/setup.ts"],
+    globalSetup: ["test/support/postgres.setup.ts"],
     // Files of tests share nothing: each has a process of its own, with the garbage collector at hand for heap tests.
     pool: "forks",
     poolOptions: { forks: { execArgv: ["--expose-gc"] } },

@@ -538,7 +538,7 @@ export interface JournalStore {
    */
   readonly release: (worker: string) => Effect.Effect<void, JournalError>
   /** Changes when another process has written; `undefined` when no other process can. */
-  readonly version: Effect.Effect<number | undefined, JournalError>
+  readonly version: Effect.Effect<number | string | undefined, JournalError>
 }
 
 /**
@@ -616,6 +616,18 @@ export interface Options {
 }
 
 /**
+ * @since 0.1.0
+ * @category models
+ */
+export interface SqlOptions extends Options {
+  /**
+   * The schema that the tables are in, on PostgreSQL; it is created where it is not there. Letters, digits and underscores.
+   * Default `holdfast`.
+   */
+  readonly schema?: string | undefined
+}
+
+/**
  * A journal on a store, with the codec of the context; see `Codec`. When its scope closes, what has been handed to it is
  * written; whoever waits for a run to close then, or asks anything later, gets a `JournalError` with the reason `Closed`. Dies
  * with `InvalidOptions` when an option can never work.
@@ -664,6 +676,10 @@ export const layerMemory: Layer.Layer<Journal> = Layer.scoped(Journal, Effect.su
  * as JSON, with the fields of `Event`). Where a codec encrypts, it shows what is stored. The tables themselves may change with
  * any version.
  *
+ * On PostgreSQL (`@effect/sql-pg`, 14 or later) they are in a schema of their own, without the prefix: `holdfast.events`. Any number
+ * of processes share it. Another one's writes are noticed by looking (`pollInterval`), and leases go by the clocks of the
+ * machines, which have to agree within a part of the lease.
+ *
  * On SQLite it sets `synchronous = FULL`: what was acknowledged survives a power cut. And it sets `busy_timeout` to a few
  * milliseconds: while SQLite waits for a lock, nothing else runs in the process, so a lock of another process is waited for
  * outside of it. Statements of your own on the same client then fail soon with `SQLITE_BUSY` where they would have stopped
@@ -685,13 +701,21 @@ export const layerMemory: Layer.Layer<Journal> = Layer.scoped(Journal, Effect.su
  * @since 0.1.0
  * @category layers
  */
-export const layerSql = (options?: Options): Layer.Layer<Journal, JournalError, SqlClient> =>
+export const layerSql = (options?: SqlOptions): Layer.Layer<Journal, JournalError, SqlClient> =>
   Layer.scoped(
     Journal,
     Effect.suspend(() =>
-      Effect.flatMap(sqlStore(read("Journal.layerSql", options).lockTimeout), (store) => make(store, options))
+      Effect.flatMap(sqlStore(readSql("Journal.layerSql", options)), (store) => make(store, options))
     )
   )
+
+const readSql = (module: string, options: SqlOptions | undefined) => {
+  const schema = options?.schema ?? "holdfast"
+  if (!/^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(schema)) {
+    reader(module).refuse("schema", schema, "a name of letters, digits and underscores, of at most 63")
+  }
+  return { schema, lockTimeout: read(module, options).lockTimeout }
+}
 
 const read = (module: string, options: Options | undefined) => {
   const { positiveDuration, duration } = reader(module)

@@ -22,7 +22,7 @@ import type { Entry, Written } from "./Journal.js"
  * @category models
  */
 export interface RunState {
-  /** The number by which the store knows the run; those that begin get the numbers after the highest. */
+  /** The number by which the store knows the run: of two runs of a workflow id, that of the newer one is higher. */
   readonly id: number
   readonly runId: string
   readonly workflowId: string
@@ -119,8 +119,8 @@ export type AttemptChange =
  * @category models
  */
 export interface Wanted {
-  /** The highest number that a run has: `knowLastRun`. */
-  readonly lastRun: boolean
+  /** How many numbers for runs that may begin: `knowNewRuns`. */
+  readonly newRuns: number
   /** Runs by their run ids: `knowRun`. */
   readonly runIds: ReadonlyArray<string>
   /** The newest run of each of these workflow ids, with its last event where it has closed: `knowLatest`. */
@@ -140,7 +140,8 @@ export interface Wanted {
  * @category models
  */
 export interface Known {
-  readonly knowLastRun: (id: number) => void
+  /** Numbers that no run has or gets but these: each higher than those of all runs that have begun. */
+  readonly knowNewRuns: (ids: ReadonlyArray<number>) => void
   /** Gives the state that the transaction has of the run: what it has changed already stays. */
   readonly knowRun: (found: RunState) => RunState
   readonly knowLatest: (workflowId: string, found: RunState | undefined) => void

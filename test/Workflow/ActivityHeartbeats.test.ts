@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Layer, Option, Schema, TestClock } from "effect"
+import { Duration, Effect, Exit, Layer, Option, Schema } from "effect"
 import { Backoff, RetryPolicy } from "holdfast/Schedule"
 import { Activity, Client, Journal } from "holdfast/Workflow"
 import type { Entry } from "../../src/Workflow/Journal.js"
@@ -7,6 +7,7 @@ import { describeOrder, engineWith, failedAttempts, failureOf, timedOut, watched
 import * as journals from "./support/journals.js"
 import { recorded } from "./support/journals.js"
 import { Declined, Order, order, started } from "./support/orders.js"
+import { adjust } from "./support/settling.js"
 
 const Line = Schema.Struct({ line: Schema.NumberFromString })
 
@@ -38,7 +39,7 @@ for (const [journal, layer] of journals.all) {
       const beats = charge({ heartbeat: "1 minute" })
       return Effect.gen(function*() {
         const { exit } = yield* watchedOrder
-        yield* TestClock.adjust("2 minutes")
+        yield* adjust("2 minutes")
         assert.deepStrictEqual(yield* exit, Exit.succeed("charged"))
       }).pipe(
         Effect.provide(Layer.provideMerge(
@@ -52,9 +53,9 @@ for (const [journal, layer] of journals.all) {
       let interrupted = 0
       return Effect.gen(function*() {
         const { exit } = yield* watchedOrder
-        yield* TestClock.adjust(59_999)
+        yield* adjust(59_999)
         assert.isUndefined(yield* exit)
-        yield* TestClock.adjust(1)
+        yield* adjust(1)
         assert.deepStrictEqual(timedOut(yield* exit), { reason: "TimedOut", timeout: "heartbeat", attempts: 1 })
         assert.strictEqual(interrupted, 1)
       }).pipe(
@@ -72,9 +73,9 @@ for (const [journal, layer] of journals.all) {
       const beats = charge({ heartbeat: "1 minute" })
       return Effect.gen(function*() {
         const { exit } = yield* watchedOrder
-        yield* TestClock.adjust(149_999)
+        yield* adjust(149_999)
         assert.isUndefined(yield* exit)
-        yield* TestClock.adjust(1)
+        yield* adjust(1)
         assert.deepStrictEqual(timedOut(yield* exit), { reason: "TimedOut", timeout: "heartbeat", attempts: 1 })
       }).pipe(
         Effect.provide(Layer.provideMerge(
@@ -96,7 +97,7 @@ for (const [journal, layer] of journals.all) {
       return Effect.gen(function*() {
         yield* Effect.gen(function*() {
           yield* watchedOrder
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           const [pending] = (yield* describeOrder).activities
           assert.strictEqual(pending?.details, JSON.stringify({ line: "2" }))
           assert.strictEqual(pending?.beatAt, 5_000)
@@ -113,7 +114,7 @@ for (const [journal, layer] of journals.all) {
       const seen: Array<string> = []
       return Effect.gen(function*() {
         const { exit, history } = yield* watchedOrder
-        yield* TestClock.adjust("1 minute")
+        yield* adjust("1 minute")
         assert.deepStrictEqual(yield* exit, Exit.succeed("done"))
         // The third attempt gave none of its own.
         assert.deepStrictEqual(seen, ["none", "20", "40", "40"])
@@ -142,7 +143,7 @@ describe("heartbeats", () => {
     const written: Array<Entry> = []
     return Effect.gen(function*() {
       const { exit } = yield* watchedOrder
-      yield* TestClock.adjust("1 hour")
+      yield* adjust("1 hour")
       assert.deepStrictEqual(yield* exit, Exit.succeed("charged"))
       assert.deepStrictEqual(written.flatMap((entry) => entry._tag === "Heartbeat" ? [entry.details] : []), [
         JSON.stringify({ line: "1" })
@@ -167,7 +168,7 @@ describe("heartbeats", () => {
     const written: Array<Entry> = []
     return Effect.gen(function*() {
       const { exit } = yield* watchedOrder
-      yield* TestClock.adjust("1 minute")
+      yield* adjust("1 minute")
       assert.instanceOf(failureOf(yield* exit), Declined)
       const told = written.flatMap((entry) => entry._tag === "Heartbeat" ? [[entry.at, entry.details]] : [])
       const details = (line: number) => JSON.stringify({ line: String(line) })
@@ -223,7 +224,7 @@ describe("heartbeats", () => {
     const Plain = Activity.make("Plain", { heartbeat: "1 minute" })
     return Effect.gen(function*() {
       const run = yield* Effect.fork(Effect.flatMap(order, (run) => run.result))
-      yield* TestClock.adjust("2 minutes")
+      yield* adjust("2 minutes")
       assert.strictEqual(yield* run, "alive")
     }).pipe(
       Effect.provide(Layer.provideMerge(

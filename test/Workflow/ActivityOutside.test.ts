@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, LogLevel, Option, Schema, TestClock } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, LogLevel, Option, Schema } from "effect"
 import { Backoff, Retry, RetryPolicy } from "holdfast/Schedule"
 import { Activity, Client, type Engine, Journal, WorkflowError } from "holdfast/Workflow"
 import {
@@ -14,6 +14,7 @@ import {
 } from "./support/activities.js"
 import * as journals from "./support/journals.js"
 import { Declined, historyOf, kinds, Order, order, started } from "./support/orders.js"
+import { adjust } from "./support/settling.js"
 
 const charge = (options: Activity.RunOptions = {}) =>
   Activity.make("Charge", {
@@ -52,12 +53,12 @@ for (const [journal, layer] of journals.all) {
         const { handler, last } = handingOut()
         return Effect.gen(function*() {
           const { exit, history } = yield* watchedOrder
-          yield* TestClock.adjust("30 days")
+          yield* adjust("30 days")
           assert.isUndefined(yield* exit)
           assert.isTrue((yield* describeOrder).activities[0]?.outside)
           const token = yield* last
           yield* Client.completeActivity(Charge, token, "approved")
-          yield* TestClock.adjust(0)
+          yield* adjust(0)
           assert.deepStrictEqual(yield* exit, Exit.succeed("approved"))
           const late = Effect.flip(Client.completeActivity(Charge, token, "again"))
           assert.strictEqual(reasonOf(yield* late), "Ended")
@@ -75,18 +76,18 @@ for (const [journal, layer] of journals.all) {
         const { handler, last, tokens } = handingOut()
         return Effect.gen(function*() {
           const { exit, history } = yield* watchedOrder
-          yield* TestClock.adjust(1_000)
+          yield* adjust(1_000)
           yield* Client.failActivity(Charge, yield* last, new Declined({ cents: 1 }))
-          yield* TestClock.adjust(59_999)
+          yield* adjust(59_999)
           assert.lengthOf(tokens, 1)
           assert.strictEqual(
             reasonOf(yield* Effect.flip(Client.completeActivity(Charge, yield* last, "late"))),
             "Ended"
           )
-          yield* TestClock.adjust(1)
+          yield* adjust(1)
           assert.lengthOf(tokens, 2)
           yield* Client.failActivity(Charge, yield* last, Retry.nonRetryable(new Declined({ cents: 2 })))
-          yield* TestClock.adjust(0)
+          yield* adjust(0)
           assert.deepStrictEqual(failureOf(yield* exit), new Declined({ cents: 2 }))
           assert.deepStrictEqual(failedAttempts(yield* history), [[1, 1_000, 61_000]])
         }).pipe(Effect.provide(Layer.provideMerge(engineWith(Charge, handler, served), layer)))
@@ -99,17 +100,17 @@ for (const [journal, layer] of journals.all) {
         return Effect.gen(function*() {
           const { exit, history } = yield* watchedOrder
           for (const line of [1, 2, 3]) {
-            yield* TestClock.adjust(9_000)
+            yield* adjust(9_000)
             yield* Client.heartbeatActivity(Charge, tokens[0]!, line)
           }
-          yield* TestClock.adjust(9_999)
+          yield* adjust(9_999)
           assert.deepStrictEqual(failedAttempts(yield* history), [])
-          yield* TestClock.adjust(1)
+          yield* adjust(1)
           assert.deepStrictEqual(failedAttempts(yield* history), [[1, 37_000, 38_000]])
-          yield* TestClock.adjust(1_000)
+          yield* adjust(1_000)
           assert.deepStrictEqual(seen, [undefined, 3])
           yield* Client.completeActivity(Charge, tokens[1]!, "approved")
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           assert.deepStrictEqual(yield* exit, Exit.succeed("approved"))
           assert.lengthOf(ends(yield* history), 1)
         }).pipe(Effect.provide(Layer.provideMerge(
@@ -130,14 +131,14 @@ for (const [journal, layer] of journals.all) {
             const { handler, last } = handingOut()
             const engine = engineWith(Charge, handler, served)
             yield* Effect.gen(function*() {
-              yield* Effect.provide(Effect.zipRight(watchedOrder, TestClock.adjust(0)), engine)
+              yield* Effect.provide(Effect.zipRight(watchedOrder, adjust(0)), engine)
               const token = yield* last
-              yield* TestClock.adjust("61 minutes")
+              yield* adjust("61 minutes")
               const late = Client.completeActivity(Charge, token, "late")
               assert.strictEqual(reasonOf(yield* Effect.flip(Effect.provide(late, Client.layer))), "Ended")
               yield* Effect.gen(function*() {
                 const { exit } = yield* watchedOrder
-                yield* TestClock.adjust(0)
+                yield* adjust(0)
                 assert.deepStrictEqual(timedOut(yield* exit), { reason: "TimedOut", timeout: limit, attempts: 1 })
               }).pipe(Effect.provide(engine))
             }).pipe(Effect.provide(Layer.fresh(layer)))
@@ -149,12 +150,12 @@ for (const [journal, layer] of journals.all) {
         const { handler, last, tokens } = handingOut()
         const engine = engineWith(Charge, handler, served)
         return Effect.gen(function*() {
-          yield* Effect.provide(Effect.zipRight(watchedOrder, TestClock.adjust("1 hour")), engine)
+          yield* Effect.provide(Effect.zipRight(watchedOrder, adjust("1 hour")), engine)
           yield* Effect.gen(function*() {
             const { exit, history } = yield* watchedOrder
-            yield* TestClock.adjust(3_600_000 - 1)
+            yield* adjust(3_600_000 - 1)
             assert.isUndefined(yield* exit)
-            yield* TestClock.adjust(1)
+            yield* adjust(1)
             assert.deepStrictEqual(timedOut(yield* exit), { reason: "TimedOut", timeout: "startToClose", attempts: 1 })
             assert.strictEqual(reasonOf(yield* Effect.flip(Client.completeActivity(Charge, yield* last, ""))), "Ended")
             assert.lengthOf(ends(yield* history), 1)
@@ -171,7 +172,7 @@ for (const [journal, layer] of journals.all) {
           yield* Effect.gen(function*() {
             const { exit, history } = yield* watchedOrder
             yield* Client.completeActivity(Charge, yield* Deferred.await(token), "early")
-            yield* TestClock.adjust("1 hour")
+            yield* adjust("1 hour")
             assert.deepStrictEqual(yield* exit, Exit.succeed("early"))
             assert.strictEqual(interrupted, 1)
             assert.lengthOf(ends(yield* history), 1)
@@ -194,7 +195,7 @@ for (const [journal, layer] of journals.all) {
           yield* Effect.gen(function*() {
             const { exit, history } = yield* watchedOrder
             yield* Client.failActivity(Charge, yield* Deferred.await(token), new Declined({ cents: 1 }))
-            yield* TestClock.adjust("1 hour")
+            yield* adjust("1 hour")
             assert.deepStrictEqual(yield* exit, Exit.succeed("second"))
             assert.strictEqual(interrupted, 1)
             assert.deepStrictEqual(failedAttempts(yield* history), [[1, 0, 1_000]])
@@ -249,10 +250,10 @@ describe("tokens", () => {
       const logger = Logger.make(({ cause, message }) => void lines.push(`${String(message)} ${Cause.pretty(cause)}`))
       return Effect.gen(function*() {
         yield* watchedOrder
-        yield* TestClock.adjust(0)
+        yield* adjust(0)
         const first = yield* last
         yield* Client.failActivity(Charge, first, new Declined({ cents: 1 }))
-        yield* TestClock.adjust(1_000)
+        yield* adjust(1_000)
         const second = yield* last
         const secrets = tokens.map((token) => token.slice(token.lastIndexOf("/") + 1))
         assert.lengthOf(new Set(secrets), 2)
@@ -291,14 +292,14 @@ describe("tokens", () => {
           return tokens.length === 1 ? yield* Effect.never : yield* Activity.outside
         }))
       return Effect.gen(function*() {
-        yield* Effect.provide(Effect.zipRight(watchedOrder, TestClock.adjust(0)), engine)
+        yield* Effect.provide(Effect.zipRight(watchedOrder, adjust(0)), engine)
         yield* Effect.gen(function*() {
           const { exit } = yield* watchedOrder
-          yield* TestClock.adjust(0)
+          yield* adjust(0)
           assert.lengthOf(tokens, 2)
           assert.strictEqual(tokens[0], tokens[1])
           yield* Client.completeActivity(Charge, tokens[0]!, "approved")
-          yield* TestClock.adjust(0)
+          yield* adjust(0)
           assert.deepStrictEqual(yield* exit, Exit.succeed("approved"))
         }).pipe(Effect.provide(engine))
       }).pipe(Effect.provide(journal))
@@ -309,7 +310,7 @@ describe("tokens", () => {
     const Charge = charge({ retry: every(1_000) })
     return Effect.gen(function*() {
       const { exit, history } = yield* watchedOrder
-      yield* TestClock.adjust("1 hour")
+      yield* adjust("1 hour")
       assert.deepStrictEqual(yield* exit, Exit.succeed("third"))
       assert.deepStrictEqual(failedAttempts(yield* history), [[1, 0, 1_000], [2, 1_000, 2_000]])
       assert.lengthOf(ends(yield* history), 1)

@@ -1,6 +1,6 @@
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Deferred, Effect, Exit, Fiber, Layer, Option, Schema, TestClock } from "effect"
+import { Cause, Clock, Deferred, Effect, Exit, Fiber, Layer, Option, Schema } from "effect"
 import { Backoff, RetryPolicy } from "holdfast/Schedule"
 import { Activity, Client, Engine, Journal } from "holdfast/Workflow"
 import { InvalidOptions } from "../../src/InvalidOptions.js"
@@ -16,6 +16,7 @@ import {
 } from "./support/activities.js"
 import * as journals from "./support/journals.js"
 import { Declined, historyOf, Order, order, quiet } from "./support/orders.js"
+import { adjust } from "./support/settling.js"
 
 const charge = (options: Activity.RunOptions = {}) =>
   Activity.make("Charge", {
@@ -57,11 +58,11 @@ for (const [journal, layer] of journals.all) {
       const made: Array<number> = []
       return Effect.gen(function*() {
         const { exit, history } = yield* watchedOrder
-        yield* TestClock.adjust("1 hour")
+        yield* adjust("1 hour")
         // The engine that has the handler, but serves another queue, does not make it.
         assert.isUndefined(yield* exit)
         yield* Effect.gen(function*() {
-          yield* TestClock.adjust(0)
+          yield* adjust(0)
           assert.deepStrictEqual(yield* exit, Exit.succeed("charged 100 at 1"))
           assert.deepStrictEqual(made, [1])
           assert.lengthOf(ends(yield* history), 1)
@@ -87,7 +88,7 @@ for (const [journal, layer] of journals.all) {
       const Charge = charge({ queue: "nobody" })
       return Effect.gen(function*() {
         const { exit, history } = yield* watchedOrder
-        yield* TestClock.adjust("1 hour")
+        yield* adjust("1 hour")
         assert.deepStrictEqual(yield* exit, Exit.succeed("attempt 2"))
         const asked = (yield* history).find(({ _tag }) => _tag === "ActivityScheduled")
         assert.deepInclude(asked, { queue: "gpu", startToClose: 5_000 })
@@ -115,7 +116,7 @@ for (const [journal, layer] of journals.all) {
         const { exit } = yield* watchedOrder
         // One that needs no queue is not held up.
         assert.strictEqual(most, 2)
-        yield* TestClock.adjust("3 seconds")
+        yield* adjust("3 seconds")
         assert.deepStrictEqual(yield* exit, Exit.succeed("done"))
         assert.deepStrictEqual([most, seen], [2, [1, 2, 3, 4, 5]])
       }).pipe(Effect.provide(Layer.provideMerge(
@@ -150,11 +151,11 @@ for (const [journal, layer] of journals.all) {
       const Charge = charge({ retry: every(60_000, 2) })
       return Effect.gen(function*() {
         const { exit, history } = yield* watchedOrder
-        yield* TestClock.adjust(59_999)
+        yield* adjust(59_999)
         assert.deepStrictEqual(failedAttempts(yield* history), [[1, 0, 60_000]])
-        yield* TestClock.adjust(1)
+        yield* adjust(1)
         assert.deepStrictEqual(failedAttempts(yield* history), [[1, 0, 60_000], [2, 60_000, 120_000]])
-        yield* TestClock.adjust(60_000)
+        yield* adjust(60_000)
         assert.deepStrictEqual(failureOf(yield* exit), new Declined({ cents: 3 }))
         assert.deepStrictEqual(ends(yield* history).map((end) => "attempts" in end && end.attempts), [3])
       }).pipe(Effect.provide(Layer.provideMerge(
@@ -168,14 +169,14 @@ for (const [journal, layer] of journals.all) {
       const interrupted: Array<number> = []
       return Effect.gen(function*() {
         const { exit, history } = yield* watchedOrder
-        yield* TestClock.adjust(24_999)
+        yield* adjust(24_999)
         assert.isUndefined(yield* exit)
-        yield* TestClock.adjust(1)
+        yield* adjust(1)
         assert.deepStrictEqual(timedOut(yield* exit), { reason: "TimedOut", timeout: "scheduleToClose", attempts: 3 })
         assert.include(String(failureOf(yield* exit)), "it took longer than 10s")
         assert.deepStrictEqual(failedAttempts(yield* history), [[1, 4_000, 5_000], [2, 15_000, 16_000]])
         assert.deepStrictEqual(interrupted, [1, 2, 3])
-        yield* TestClock.adjust("1 hour")
+        yield* adjust("1 hour")
         assert.lengthOf(ends(yield* history), 1)
       }).pipe(Effect.provide(Layer.provideMerge(
         Layer.merge(
@@ -202,7 +203,7 @@ for (const [journal, layer] of journals.all) {
           const { history } = yield* watchedOrder
           assert.lengthOf((yield* describeOrder).activities, 1)
           if (ending === "terminated") yield* end
-          yield* TestClock.adjust("1 minute")
+          yield* adjust("1 minute")
           assert.strictEqual(interrupted, i + 1)
           assert.lengthOf(ends(yield* history), 0)
         }).pipe(Effect.provide(Layer.provideMerge(
@@ -225,13 +226,13 @@ for (const [journal, layer] of journals.all) {
       const made: Array<string> = []
       return Effect.gen(function*() {
         const { exit, history } = yield* watchedOrder
-        yield* Effect.zipRight(TestClock.adjust("1 minute"), Effect.sync(() => assert.lengthOf(made, 1))).pipe(
+        yield* Effect.zipRight(adjust("1 minute"), Effect.sync(() => assert.lengthOf(made, 1))).pipe(
           Effect.provide(serves(Charge, (_, attempt) => {
             made.push(`first ${attempt}`)
             return Effect.zipRight(Charge.heartbeat(7), Effect.never)
           }))
         )
-        yield* Effect.zipRight(TestClock.adjust("1 minute"), Effect.sync(() => assert.lengthOf(made, 2))).pipe(
+        yield* Effect.zipRight(adjust("1 minute"), Effect.sync(() => assert.lengthOf(made, 2))).pipe(
           Effect.provide(serves(Charge, (_, attempt) =>
             Effect.map(Charge.lastHeartbeat, (last) => {
               made.push(`second ${attempt}`)

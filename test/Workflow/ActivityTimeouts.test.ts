@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Layer, Schema, TestClock } from "effect"
+import { Deferred, Effect, Exit, Layer, Schema } from "effect"
 import { Backoff, RetryPolicy } from "holdfast/Schedule"
 import { Activity } from "holdfast/Workflow"
 import { InvalidOptions } from "../../src/InvalidOptions.js"
@@ -15,6 +15,7 @@ import {
 } from "./support/activities.js"
 import * as journals from "./support/journals.js"
 import { Declined, historyOf, Order, order, started } from "./support/orders.js"
+import { adjust } from "./support/settling.js"
 
 const charge = (options: Activity.RunOptions): ChargeLike =>
   Activity.make("Charge", { payload: Schema.Number, success: Schema.String, error: Declined, ...options })
@@ -29,12 +30,12 @@ for (const [journal, layer] of journals.all) {
       it.effect(`no attempt starts in time ${where}: it fails for good, once (T123, T129, C26, D5.9, D2.12)`, () =>
         Effect.gen(function*() {
           const { exit, history } = yield* watchedOrder
-          yield* TestClock.adjust(9_999)
+          yield* adjust(9_999)
           assert.isUndefined(yield* exit)
           assert.lengthOf((yield* describeOrder).activities, 1)
-          yield* TestClock.adjust(1)
+          yield* adjust(1)
           assert.deepStrictEqual(timedOut(yield* exit), { reason: "TimedOut", timeout: "scheduleToStart", attempts: 0 })
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           assert.lengthOf(ends(yield* history), 1)
         }).pipe(
           Effect.provide(Layer.provideMerge(
@@ -56,7 +57,7 @@ for (const [journal, layer] of journals.all) {
     it.effect("once it has started, the limit on starting is over; it does not apply to retries (D5.9)", () =>
       Effect.gen(function*() {
         const { exit } = yield* watchedOrder
-        yield* TestClock.adjust("1 hour")
+        yield* adjust("1 hour")
         assert.deepStrictEqual(yield* exit, Exit.succeed("attempt 2"))
       }).pipe(
         Effect.provide(Layer.provideMerge(
@@ -72,10 +73,10 @@ for (const [journal, layer] of journals.all) {
       let interruptedAt = 0
       return Effect.gen(function*() {
         const { exit } = yield* watchedOrder
-        yield* TestClock.adjust(49)
+        yield* adjust(49)
         assert.isUndefined(yield* exit)
         assert.strictEqual(interruptedAt, 0)
-        yield* TestClock.adjust(1)
+        yield* adjust(1)
         assert.deepStrictEqual(timedOut(yield* exit), { reason: "TimedOut", timeout: "startToClose", attempts: 1 })
         assert.strictEqual(interruptedAt, 50)
       }).pipe(
@@ -97,13 +98,13 @@ for (const [journal, layer] of journals.all) {
       let interrupted = 0
       return Effect.gen(function*() {
         const { exit, history } = yield* watchedOrder
-        yield* TestClock.adjust(4_999)
+        yield* adjust(4_999)
         assert.isUndefined(yield* exit)
-        yield* TestClock.adjust(1)
+        yield* adjust(1)
         assert.deepStrictEqual(timedOut(yield* exit), { reason: "TimedOut", timeout: "scheduleToClose", attempts: 2 })
         assert.include(String(failureOf(yield* exit)), "attempt 1 was declined")
         assert.strictEqual(interrupted, 1)
-        yield* TestClock.adjust("1 hour")
+        yield* adjust("1 hour")
         assert.lengthOf(ends(yield* history), 1)
       }).pipe(
         Effect.provide(Layer.provideMerge(
@@ -122,10 +123,10 @@ for (const [journal, layer] of journals.all) {
     it.effect("nothing follows an activity that ends in time (T126)", () =>
       Effect.gen(function*() {
         const { exit, history } = yield* watchedOrder
-        yield* TestClock.adjust(1_000)
+        yield* adjust(1_000)
         assert.deepStrictEqual(yield* exit, Exit.succeed("charged"))
         const before = yield* history
-        yield* TestClock.adjust("2 hours")
+        yield* adjust("2 hours")
         assert.deepStrictEqual(yield* history, before)
       }).pipe(
         Effect.provide(Layer.provideMerge(
@@ -140,10 +141,10 @@ for (const [journal, layer] of journals.all) {
     it.effect("a retry that does not fit is not waited for: it fails at once, with the last failure (T127, D5.5)", () =>
       Effect.gen(function*() {
         const { exit, history } = yield* watchedOrder
-        yield* TestClock.adjust(3_999)
+        yield* adjust(3_999)
         assert.isUndefined(yield* exit)
         // The next one would start at 6 s, after the limit.
-        yield* TestClock.adjust(1)
+        yield* adjust(1)
         assert.deepStrictEqual(timedOut(yield* exit), { reason: "TimedOut", timeout: "scheduleToClose", attempts: 3 })
         assert.include(String(failureOf(yield* exit)), "Declined")
         assert.deepStrictEqual(failedAttempts(yield* history), [[1, 0, 2_000], [2, 2_000, 4_000]])
@@ -157,7 +158,7 @@ for (const [journal, layer] of journals.all) {
     it.effect("a retry that would start at the very limit does not fit (D2.12, D5.5)", () =>
       Effect.gen(function*() {
         const { exit } = yield* watchedOrder
-        yield* TestClock.adjust(4_000)
+        yield* adjust(4_000)
         assert.deepStrictEqual(timedOut(yield* exit), { reason: "TimedOut", timeout: "scheduleToClose", attempts: 3 })
       }).pipe(
         Effect.provide(Layer.provideMerge(
@@ -169,7 +170,7 @@ for (const [journal, layer] of journals.all) {
     it.effect("limits that are reached at once: the one on the whole counts (D2.12)", () =>
       Effect.gen(function*() {
         const { exit, history } = yield* watchedOrder
-        yield* TestClock.adjust(1_000)
+        yield* adjust(1_000)
         assert.deepStrictEqual(timedOut(yield* exit), { reason: "TimedOut", timeout: "scheduleToClose", attempts: 1 })
         assert.lengthOf(ends(yield* history), 1)
       }).pipe(
@@ -185,13 +186,13 @@ for (const [journal, layer] of journals.all) {
     it.effect("a back-off is not cut short by limits of the attempt before; the next one has its own (W-11, D5.12, G8, D2.9)", () =>
       Effect.gen(function*() {
         const { exit, history } = yield* watchedOrder
-        yield* TestClock.adjust(10_000)
+        yield* adjust(10_000)
         assert.deepStrictEqual(failedAttempts(yield* history), [[1, 0, 10_000]])
-        yield* TestClock.adjust(999)
+        yield* adjust(999)
         assert.deepStrictEqual(failedAttempts(yield* history), [[1, 0, 10_000]])
-        yield* TestClock.adjust(1)
+        yield* adjust(1)
         assert.deepStrictEqual(failedAttempts(yield* history), [[1, 0, 10_000], [2, 11_000, 21_000]])
-        yield* TestClock.adjust(10_000)
+        yield* adjust(10_000)
         assert.deepStrictEqual(yield* exit, Exit.succeed("third"))
       }).pipe(
         Effect.provide(Layer.provideMerge(
@@ -214,12 +215,12 @@ for (const [journal, layer] of journals.all) {
         (cents, attempt) => attempt === 1 ? new Declined({ cents }) : Effect.never
       )
       return Effect.gen(function*() {
-        const run = yield* Effect.provide(Effect.zipLeft(order, TestClock.adjust("30 minutes")), engine)
-        yield* TestClock.adjust("15 minutes")
+        const run = yield* Effect.provide(Effect.zipLeft(order, adjust("30 minutes")), engine)
+        yield* adjust("15 minutes")
         yield* Effect.gen(function*() {
-          yield* TestClock.adjust(15 * 60_000 - 1)
+          yield* adjust(15 * 60_000 - 1)
           assert.lengthOf(ends(yield* historyOf(run.runId)), 0)
-          yield* TestClock.adjust(1)
+          yield* adjust(1)
           const [end] = ends(yield* historyOf(run.runId))
           assert.isTrue(end?._tag === "ActivityFailed" && end.at === 3_600_000 && end.attempts === 2)
           assert.include(JSON.stringify(end), "Declined")
@@ -231,12 +232,12 @@ for (const [journal, layer] of journals.all) {
       const limited = charge({ scheduleToStart: 1_000 })
       return Effect.gen(function*() {
         const run = yield* Effect.provide(
-          Effect.zipLeft(order, TestClock.adjust("1 minute")),
+          Effect.zipLeft(order, adjust("1 minute")),
           engineWith(limited, () => Effect.never)
         )
         // The next owner has no handler at first.
         yield* Effect.gen(function*() {
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           assert.lengthOf(ends(yield* historyOf(run.runId)), 0)
         }).pipe(Effect.provide(engineWith(limited, undefined)))
       }).pipe(Effect.provide(layer))
@@ -250,10 +251,10 @@ describe("time-outs of activities", () => {
       const release = yield* Deferred.make<void>()
       yield* Effect.gen(function*() {
         const { exit, history } = yield* watchedOrder
-        yield* TestClock.adjust(3_000)
+        yield* adjust(3_000)
         assert.deepStrictEqual(yield* exit, Exit.succeed("second"))
         yield* Deferred.succeed(release, undefined)
-        yield* TestClock.adjust("1 hour")
+        yield* adjust("1 hour")
         assert.lengthOf(ends(yield* history), 1)
         assert.deepStrictEqual(failedAttempts(yield* history), [[1, 1_000, 2_000]])
       }).pipe(

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Layer, Option, Schedule, Schema, TestClock } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Option, Schedule, Schema } from "effect"
 import { Activity, Client, Engine, History, Journal, Replay, Signal, Workflow, WorkflowError } from "holdfast/Workflow"
 import * as journals from "./support/journals.js"
 import { historyOf, kinds, quiet } from "./support/orders.js"
+import { adjust } from "./support/settling.js"
 
 class Lost extends Schema.TaggedError<Lost>()("Lost", { item: Schema.String }) {}
 
@@ -111,7 +112,7 @@ for (const [name, journal] of journals.all) {
         journal,
         Effect.gen(function*() {
           const run = yield* shop
-          yield* TestClock.adjust(0)
+          yield* adjust(0)
           yield* Client.cancel("shipment-cancelled", { reason: "by phone" })
           yield* Client.terminate("shipment-terminated", { reason: "by force" })
           const [dies, cancelled, terminated] = (yield* run.result).split("|")
@@ -140,7 +141,7 @@ for (const [name, journal] of journals.all) {
         Effect.gen(function*() {
           const run = yield* shop
           const fiber = yield* Effect.fork(run.result)
-          yield* TestClock.adjust("10 hours")
+          yield* adjust("10 hours")
           assert.strictEqual(yield* Fiber.join(fiber), "3 1 2 5 4 9 6 8 7 10")
           const closed = (yield* historyOf(run.runId)).filter((event) => event._tag === "ChildClosed")
           assert.lengthOf(closed, 10)
@@ -161,7 +162,7 @@ for (const [name, journal] of journals.all) {
         Effect.gen(function*() {
           const run = yield* shop
           const fiber = yield* Effect.fork(run.result)
-          yield* TestClock.adjust("3 hours")
+          yield* adjust("3 hours")
           assert.strictEqual(yield* Fiber.join(fiber), "3")
           const last = yield* Client.get(Counter, "counter")
           const [started] = yield* historyOf(last.runId)
@@ -193,14 +194,14 @@ for (const [name, journal] of journals.all) {
         Effect.gen(function*() {
           const run = yield* shop
           const fiber = yield* Effect.fork(run.result)
-          yield* TestClock.adjust(1)
+          yield* adjust(1)
           assert.strictEqual(yield* Fiber.join(fiber), "closed")
           for (const id of ["s", "box"]) {
             const child = yield* Client.describe(id)
             assert.deepInclude(child, { status: "Terminated", activities: [], timers: [] })
             assert.deepInclude(child.closed, { _tag: "RunTerminated", reason: "its parent has ended" })
           }
-          yield* TestClock.adjust("2 hours")
+          yield* adjust("2 hours")
           assert.deepStrictEqual(worked, [])
         })
       )
@@ -224,9 +225,9 @@ for (const [name, journal] of journals.all) {
           const run = yield* shop
           assert.strictEqual(yield* run.result, "closed")
           assert.deepStrictEqual([yield* statusOf("c"), yield* statusOf("a")], ["Cancelling", "Running"])
-          yield* TestClock.adjust("2 hours")
+          yield* adjust("2 hours")
           assert.deepStrictEqual(log, ["undone c"])
-          yield* TestClock.adjust("1 day")
+          yield* adjust("1 day")
           assert.deepStrictEqual([yield* statusOf("c"), yield* statusOf("a")], ["Cancelled", "Success"])
           // What becomes of an abandoned child is written to no closed run.
           assert.strictEqual((yield* historyOf(run.runId)).at(-1)?._tag, "RunClosed")
@@ -249,7 +250,7 @@ for (const [name, journal] of journals.all) {
         journal,
         Effect.gen(function*() {
           const run = yield* shop
-          yield* TestClock.adjust("90 minutes")
+          yield* adjust("90 minutes")
           assert.strictEqual(yield* run.result, "closed")
           const counter = yield* Client.describe("counter")
           assert.strictEqual(counter.status, "Terminated")
@@ -274,9 +275,9 @@ for (const [name, journal] of journals.all) {
         journal,
         Effect.gen(function*() {
           const run = yield* shop
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           assert.strictEqual(yield* statusOf("s"), "Running")
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           assert.strictEqual(yield* run.result, "closed")
           assert.strictEqual(yield* statusOf("s"), "Terminated")
         })
@@ -296,7 +297,7 @@ for (const [name, journal] of journals.all) {
         Effect.gen(function*() {
           const run = yield* shop
           const other = yield* Client.start(Other, { id: "other" })
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           assert.strictEqual(yield* run.result, "x & x")
           assert.strictEqual(yield* other.result, "x")
           assert.strictEqual(yield* Client.count({ workflow: "Shipment" }), 1)
@@ -369,11 +370,11 @@ for (const [name, journal] of journals.all) {
         journal,
         Effect.gen(function*() {
           const run = yield* shop
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           assert.strictEqual(yield* run.result, "false")
           // The parent has ended, and the child is not terminated for it: it has its time to undo.
           assert.strictEqual(yield* statusOf("shipment-x"), "Cancelling")
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           assert.strictEqual(yield* statusOf("shipment-x"), "Cancelled")
           assert.deepStrictEqual(log, ["undone x"])
         })
@@ -392,7 +393,7 @@ for (const [name, journal] of journals.all) {
           const run = yield* shop
           yield* run.cancel({ reason: "called off" })
           assert.deepInclude(yield* Effect.flip(run.result), { _tag: "RunFailed", reason: "Cancelled" })
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           assert.deepStrictEqual([...log].sort(), ["undone x", "undone y"])
         })
       )
@@ -425,7 +426,7 @@ for (const [name, journal] of journals.all) {
       Effect.gen(function*() {
         yield* Effect.gen(function*() {
           yield* shop
-          yield* TestClock.adjust(0)
+          yield* adjust(0)
           assert.strictEqual(yield* statusOf("shipment-x"), "Running")
         }).pipe(Effect.provide(
           Shop.toLayer(() => ship("x")).pipe(Layer.provideMerge(Engine.layer()), Layer.provide(quiet))
@@ -483,7 +484,7 @@ for (const [name, journal] of journals.all) {
           const shipment = yield* Client.start(Shipment, { id: "shipment", payload: "" })
           const run = yield* shop
           assert.strictEqual(yield* shipment.result, "a b")
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           assert.strictEqual(yield* run.result, "to itself RunNotFound RunEnded RunNotFound")
         })
       ))
@@ -517,9 +518,9 @@ for (const [name, journal] of journals.all) {
         journal,
         Effect.gen(function*() {
           const run = yield* shop
-          yield* TestClock.adjust("59 minutes")
+          yield* adjust("59 minutes")
           assert.strictEqual(yield* statusOf("shipment-x"), "Running")
-          yield* TestClock.adjust("1 minute")
+          yield* adjust("1 minute")
           assert.strictEqual(yield* run.result, "TimedOut")
           assert.deepInclude(yield* Client.describe("shipment-x"), { status: "TimedOut", timers: [] })
         })
@@ -622,7 +623,7 @@ it.effect("the history of a parent, and of each child, replays with the same cod
   return Effect.gen(function*() {
     const run = yield* shop
     const fiber = yield* Effect.fork(run.result)
-    yield* TestClock.adjust("3 hours")
+    yield* adjust("3 hours")
     yield* Fiber.join(fiber)
     const { runs } = yield* Client.list()
     assert.lengthOf(runs, 8)

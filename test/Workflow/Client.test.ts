@@ -1,10 +1,11 @@
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, Exit, Fiber, Layer, Option, Schema, Stream, TestClock } from "effect"
+import { Chunk, Effect, Exit, Fiber, Layer, Option, Schema, Stream } from "effect"
 import { Activity, Client, Engine, Event, Journal, Signal, Workflow, WorkflowError } from "holdfast/Workflow"
 import { InvalidOptions } from "../../src/InvalidOptions.js"
 import * as journals from "./support/journals.js"
 import { kinds, quiet } from "./support/orders.js"
+import { adjust } from "./support/settling.js"
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", {}) {}
 
@@ -60,7 +61,7 @@ for (const [name, journal] of journals.all) {
           const first = yield* Client.start(Job, { id: "j", payload: "sleep" })
           const second = yield* Client.start(Job, { id: "j", payload: "other" })
           assert.strictEqual(second.runId, first.runId)
-          yield* TestClock.adjust("1 day")
+          yield* adjust("1 day")
           assert.strictEqual(yield* second.result, "slept")
           const third = yield* Client.start(Job, { id: "j", payload: "other" })
           assert.strictEqual(third.runId, first.runId)
@@ -156,7 +157,7 @@ for (const [name, journal] of journals.all) {
         Effect.gen(function*() {
           const run = yield* Client.start(Job, { id: "j", payload: "sleep" })
           const waiting = yield* Effect.forEach([1, 2, 3], () => Effect.fork(Client.result(Job, "j")))
-          yield* TestClock.adjust("1 day")
+          yield* adjust("1 day")
           assert.deepStrictEqual(
             yield* Effect.forEach(waiting, (fiber) => Fiber.join(fiber)),
             ["slept", "slept", "slept"]
@@ -171,9 +172,9 @@ for (const [name, journal] of journals.all) {
         Effect.gen(function*() {
           const run = yield* Client.start(Job, { id: "j", payload: "sleep" })
           const waiting = yield* Effect.fork(run.result)
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           yield* Fiber.interrupt(waiting)
-          yield* TestClock.adjust("1 day")
+          yield* adjust("1 day")
           assert.strictEqual(yield* run.result, "slept")
         })
       ))
@@ -184,7 +185,7 @@ for (const [name, journal] of journals.all) {
         Effect.gen(function*() {
           const run = yield* Client.start(Job, { id: "j", payload: "wait" })
           assert.deepStrictEqual(yield* run.poll, { _tag: "Running", blocked: undefined })
-          yield* TestClock.adjust(0)
+          yield* adjust(0)
           yield* run.cancel({ reason: "enough" })
           yield* run.poll
           const end = yield* Effect.flip(run.result)
@@ -214,7 +215,7 @@ for (const [name, journal] of journals.all) {
         journal,
         Effect.gen(function*() {
           const run = yield* Client.start(Job, { id: "j", payload: "sleep" })
-          yield* TestClock.adjust(0)
+          yield* adjust(0)
           const description = yield* Client.describe("j")
           assert.deepInclude(description, { workflow: "Job", status: "Running", events: 3, runId: run.runId })
           assert.deepStrictEqual(description.timers, [{ runId: run.runId, command: 1, fireAt: 86_400_000 }])
@@ -224,7 +225,7 @@ for (const [name, journal] of journals.all) {
           const Packing = Workflow.make("Packing")
           yield* Effect.gen(function*() {
             yield* Client.start(Packing, { id: "p" })
-            yield* TestClock.adjust(0)
+            yield* adjust(0)
             const { activities } = yield* Client.describe("p")
             assert.deepInclude(activities[0], { attempt: 1, workflowId: "p" })
             assert.deepInclude(activities[0]?.scheduled, { activity: "Slow", payload: "\"lamp\"" })
@@ -242,11 +243,11 @@ for (const [name, journal] of journals.all) {
       for (const [id, payload] of [["a", "done"], ["b", "fail"], ["c", "wait"], ["d", "wait"]] as const) {
         const run = yield* Client.start(Job, { id, payload })
         if (payload !== "wait") yield* Effect.exit(run.result)
-        yield* TestClock.adjust("1 hour")
+        yield* adjust("1 hour")
       }
       yield* Client.terminate("d")
       yield* Client.start(Other, { id: "e" })
-      yield* TestClock.adjust(0)
+      yield* adjust(0)
     })
 
     const ids = (options?: Client.ListOptions) =>
@@ -296,7 +297,7 @@ for (const [name, journal] of journals.all) {
           const first = yield* Client.list({ limit: 2 })
           const second = yield* Client.list({ limit: 2, cursor: Option.getOrThrow(first.next) })
           // What is started meanwhile is on no later page.
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           yield* Client.start(Other, { id: "f" })
           const third = yield* Client.list({ limit: 2, cursor: Option.getOrThrow(second.next) })
           assert.deepStrictEqual(
@@ -333,10 +334,10 @@ for (const [name, journal] of journals.all) {
         journal,
         Effect.gen(function*() {
           const run = yield* Client.start(Job, { id: "j", payload: "sleep" })
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           const { runs: [open] } = yield* Client.list()
           assert.isUndefined(open?.closed)
-          yield* TestClock.adjust("1 day")
+          yield* adjust("1 day")
           yield* run.result
           const { runs: [closed] } = yield* Client.list()
           assert.strictEqual(closed?.closed?.at, 86_400_000)
@@ -363,12 +364,12 @@ for (const [name, journal] of journals.all) {
       return Effect.gen(function*() {
         yield* Effect.gen(function*() {
           yield* Client.start(Job, { id: "j", payload: "sleep", runTimeout: "10 hours" })
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
         }).pipe(Effect.provide(engine))
         yield* Effect.gen(function*() {
           const run = yield* Client.get(Job, "j")
           const end = yield* Effect.fork(Effect.flip(run.result))
-          yield* TestClock.adjust("9 hours")
+          yield* adjust("9 hours")
           assert.deepInclude(yield* Fiber.join(end), { _tag: "RunFailed", reason: "TimedOut" })
           assert.deepInclude(yield* Client.describe("j"), { status: "TimedOut", timers: [] })
           assert.strictEqual((yield* Client.history("j")).at(-1)?.seq, 4)
@@ -387,9 +388,9 @@ for (const [name, journal] of journals.all) {
           executionTimeout: "210 minutes"
         })
         const end = yield* Effect.fork(Effect.flip(run.result))
-        yield* TestClock.adjust("209 minutes")
+        yield* adjust("209 minutes")
         assert.isNull(end.unsafePoll())
-        yield* TestClock.adjust("1 minutes")
+        yield* adjust("1 minutes")
         assert.deepInclude(yield* Fiber.join(end), { _tag: "RunFailed", reason: "TimedOut" })
         const [started] = yield* Client.history("l")
         assert.deepInclude(started, { payload: "4", first: run.runId })
@@ -411,19 +412,19 @@ for (const [name, journal] of journals.all) {
       return Effect.gen(function*() {
         yield* Effect.gen(function*() {
           yield* Client.start(Trip, { id: "t" })
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           yield* Client.cancel("t", { reason: "by phone", timeout: "5 minutes" })
-          yield* TestClock.adjust("2 minutes")
+          yield* adjust("2 minutes")
         }).pipe(Effect.provide(engine))
         yield* Effect.gen(function*() {
           const run = yield* Client.get(Trip, "t")
           const end = yield* Effect.fork(Effect.flip(run.result))
-          yield* TestClock.adjust("2 minutes")
+          yield* adjust("2 minutes")
           const steps = undone.length
           assert.isNull(end.unsafePoll())
-          yield* TestClock.adjust("1 minutes")
+          yield* adjust("1 minutes")
           assert.deepInclude(yield* Fiber.join(end), { reason: "Terminated" })
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           assert.lengthOf(undone, steps)
         }).pipe(Effect.provide(engine))
       }).pipe(Effect.provide(journal))
@@ -434,14 +435,14 @@ for (const [name, journal] of journals.all) {
       const trip = Trip.toLayer(() => Effect.onInterrupt(Effect.never, () => Effect.sleep("1 day")))
       return Effect.gen(function*() {
         const run = yield* Client.start(Trip, { id: "t" })
-        yield* TestClock.adjust("1 hour")
+        yield* adjust("1 hour")
         yield* run.cancel({ timeout: "10 minutes" })
         yield* run.cancel({ timeout: "5 minutes" })
         yield* run.cancel({ timeout: "7 minutes" })
         const end = yield* Effect.fork(Effect.flip(run.result))
-        yield* TestClock.adjust("299 seconds")
+        yield* adjust("299 seconds")
         assert.isNull(end.unsafePoll())
-        yield* TestClock.adjust("1 seconds")
+        yield* adjust("1 seconds")
         assert.deepInclude(yield* Fiber.join(end), { reason: "Terminated" })
       }).pipe(Effect.provide(
         trip.pipe(Layer.provideMerge(Engine.layer()), Layer.provide(quiet), Layer.provideMerge(journal))
@@ -453,10 +454,10 @@ for (const [name, journal] of journals.all) {
         journal,
         Effect.gen(function*() {
           const run = yield* Client.start(Job, { id: "j", payload: "wait" })
-          yield* TestClock.adjust(0)
+          yield* adjust(0)
           yield* run.cancel({ timeout: "5 minutes" })
           assert.deepInclude(yield* Effect.flip(run.result), { reason: "Cancelled" })
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           assert.strictEqual((yield* Client.history("j")).filter(Event.isClosing).length, 1)
         })
       ))

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Ref, TestClock } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Ref } from "effect"
 import { globalValue } from "effect/GlobalValue"
 import { PCGRandom } from "effect/Utils"
 import { Timeout } from "holdfast/Call"
@@ -7,6 +7,7 @@ import { Activity, Client, Engine, Journal, WorkflowError } from "holdfast/Workf
 import { memoryStore } from "../../src/Workflow/internal/memory/memoryStore.js"
 import * as journals from "./support/journals.js"
 import { Charge, Declined, historyOf, kinds, Order, started } from "./support/orders.js"
+import { adjust } from "./support/settling.js"
 
 for (const [journal, layer] of journals.all) {
   describe(`an engine on ${journal}`, () => {
@@ -57,13 +58,13 @@ for (const [journal, layer] of journals.all) {
         Order.toLayer(() => Effect.zipRight(Effect.sleep("60 days"), Effect.succeed("awake")))
       )
       return Effect.gen(function*() {
-        yield* Effect.zipRight(start, TestClock.adjust("20 days")).pipe(Effect.provide(engine))
+        yield* Effect.zipRight(start, adjust("20 days")).pipe(Effect.provide(engine))
         // Nobody runs it for ten days.
-        yield* TestClock.adjust("10 days")
+        yield* adjust("10 days")
         yield* Effect.gen(function*() {
           const run = yield* Client.get(Order, "order")
           const fiber = yield* Effect.fork(run.result)
-          yield* TestClock.adjust("30 days")
+          yield* adjust("30 days")
           assert.strictEqual(yield* Fiber.join(fiber), "awake")
           const fired = (yield* historyOf(run.runId)).find((event) => event._tag === "TimerFired")
           assert.strictEqual(fired?.at, 60 * 86_400_000)
@@ -76,9 +77,9 @@ for (const [journal, layer] of journals.all) {
       return Effect.gen(function*() {
         const run = yield* start
         const fiber = yield* Effect.fork(run.result)
-        yield* TestClock.adjust(60 * 86_400_000 - 1)
+        yield* adjust(60 * 86_400_000 - 1)
         assert.isNull(fiber.unsafePoll())
-        yield* TestClock.adjust(1)
+        yield* adjust(1)
         assert.strictEqual(yield* Fiber.join(fiber), "awake")
       }).pipe(Effect.provide(Layer.provideMerge(engine, layer)))
     })
@@ -127,12 +128,12 @@ for (const [journal, layer] of journals.all) {
       return Effect.gen(function*() {
         const before = yield* Effect.gen(function*() {
           const run = yield* version("one").start
-          yield* TestClock.adjust("1 minute")
+          yield* adjust("1 minute")
           return yield* historyOf(run.runId)
         }).pipe(Effect.provide(version("one").engine))
 
         yield* Effect.gen(function*() {
-          yield* TestClock.adjust("2 hours")
+          yield* adjust("2 hours")
           const run = yield* Client.get(Order, "order")
           const status = yield* run.poll
           const [error] = yield* Effect.flatMap(Engine.Engine, (engine) => engine.blocked)
@@ -167,7 +168,7 @@ for (const [journal, layer] of journals.all) {
           (minutes) => Client.start(Order, { id: `order-${minutes}`, payload: minutes })
         )
         const results = yield* Effect.fork(Effect.forEach(runs, (run) => run.result, { concurrency: 3 }))
-        yield* TestClock.adjust("3 minutes")
+        yield* adjust("3 minutes")
         assert.deepStrictEqual(yield* Fiber.join(results), ["slept 3", "slept 1", "slept 2"])
       }).pipe(Effect.provide(Layer.provideMerge(engine, layer)))
     })
@@ -216,7 +217,7 @@ describe("an engine whose journal fails now and then", () => {
           (i) => Client.start(Order, { id: `order-${i}`, payload: i })
         )
         const results = yield* Effect.fork(Effect.forEach(runs, (run) => run.result, { concurrency: "unbounded" }))
-        for (let i = 0; i < 60 && results.unsafePoll() === null; i++) yield* TestClock.adjust("10 seconds")
+        for (let i = 0; i < 60 && results.unsafePoll() === null; i++) yield* adjust("10 seconds")
         assert.deepStrictEqual(yield* Fiber.join(results), runs.map((_, i) => `${i} ${i + 1_000}`))
         // No engine stopped, so each activity ran once.
         assert.strictEqual(calls.length, 80)
@@ -265,7 +266,7 @@ describe("runs that leave memory", () => {
           (i) => Client.start(Order, { id: `order-${i}`, payload: i }),
           { concurrency: "unbounded" }
         )
-        yield* TestClock.adjust("1 minute")
+        yield* adjust("1 minute")
         // Ten runs of six fibers each, and those of the engine itself.
         assert.isBelow(roots().size - before, 80)
       }).pipe(Effect.provide(Layer.provideMerge(engine, Journal.layerMemory)))
@@ -290,7 +291,7 @@ describe("an arrival that somebody else has written to the journal", () => {
     return Effect.gen(function*() {
       yield* Effect.gen(function*() {
         const run = yield* start
-        yield* TestClock.adjust("1 minute")
+        yield* adjust("1 minute")
         const { workerId } = yield* Engine.Engine
         const journal = yield* Journal.Journal
         yield* journal.commit({
@@ -300,14 +301,14 @@ describe("an arrival that somebody else has written to the journal", () => {
           epoch: 1,
           events: [{ _tag: "ActivityCompleted", target: 1, at: 60_000, payload: "\"charged elsewhere\"" }]
         })
-        yield* TestClock.adjust("1 hour")
+        yield* adjust("1 hour")
         const timers = (yield* historyOf(run.runId)).filter((event) => event._tag === "TimerStarted")
         assert.strictEqual(timers.length, 2)
       }).pipe(Effect.provide(engine))
       // Another engine replays what has become of it, and goes on.
       yield* Effect.gen(function*() {
         const fiber = yield* Effect.fork(Client.result(Order, "order"))
-        yield* TestClock.adjust("1 hour")
+        yield* adjust("1 hour")
         assert.strictEqual(yield* Fiber.join(fiber), "charged elsewhere and slept")
       }).pipe(Effect.provide(engine))
     }).pipe(Effect.provide(Journal.layerMemory))

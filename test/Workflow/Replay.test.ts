@@ -1,7 +1,7 @@
 import { FileSystem, Path } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Console, Effect, Either, Exit, Layer, Queue, Random, Schema, TestClock } from "effect"
+import { Cause, Console, Effect, Either, Exit, Layer, Queue, Random, Schema } from "effect"
 import * as fc from "effect/FastCheck"
 import {
   Activity,
@@ -22,6 +22,7 @@ import { and, chain, first, lived } from "./support/histories.js"
 import * as journals from "./support/journals.js"
 import { Charge, Declined, kinds, Order, quiet } from "./support/orders.js"
 import * as programs from "./support/programs.js"
+import { adjust } from "./support/settling.js"
 import { historyOf, live, subjectLayer } from "./support/world.js"
 
 const Reserve = Activity.make("Reserve", { payload: Schema.String, success: Schema.String })
@@ -685,7 +686,7 @@ for (const [name, journal] of journals.all) {
       return Effect.gen(function*() {
         const runId = yield* Effect.gen(function*() {
           const run = yield* Client.start(Order, { id: "order", payload: 100 })
-          yield* TestClock.adjust("1 day")
+          yield* adjust("1 day")
           return run.runId
         }).pipe(Effect.provide(OrderLive.pipe(Layer.provideMerge(Engine.layer()), Layer.provide(quiet))))
         yield* Effect.gen(function*() {
@@ -723,7 +724,7 @@ describe("a folder of histories", () => {
             [100, 200],
             (payload) => Client.start(Order, { id: `o${payload}`, payload })
           )
-          yield* TestClock.adjust("1 day")
+          yield* adjust("1 day")
           return runs.map((run) => run.runId)
         }).pipe(Effect.provide(onEngine(original)))
         const target = join(folder, "histories")

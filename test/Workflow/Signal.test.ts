@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Layer, Option, Schema, type Scope, Stream, TestClock } from "effect"
+import { Clock, Effect, Fiber, Layer, Option, Schema, type Scope, Stream } from "effect"
 import { Activity, Client, type Engine, Journal, type Run, Signal, Workflow, WorkflowError } from "holdfast/Workflow"
 import { InvalidOptions } from "../../src/InvalidOptions.js"
 import * as journals from "./support/journals.js"
 import { historyOf, kinds, Order, order, started } from "./support/orders.js"
+import { adjust } from "./support/settling.js"
 
 const Note = Signal.make("Note", { payload: Schema.String })
 const Stop = Signal.make("Stop")
@@ -48,9 +49,9 @@ for (const [journal, layer] of journals.all) {
         yield* Effect.gen(function*() {
           const run = yield* Client.get(Order, "order")
           const fiber = yield* Effect.fork(run.result)
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           yield* run.signal(Note, "b")
-          yield* TestClock.adjust("23 hours")
+          yield* adjust("23 hours")
           assert.strictEqual(yield* Fiber.join(fiber), "ab")
         }).pipe(Effect.provide(engine))
       }).pipe(Effect.provide(layer))
@@ -115,16 +116,16 @@ for (const [journal, layer] of journals.all) {
         // Half of the compensation on one engine, the rest on another.
         yield* Effect.gen(function*() {
           const run = yield* start
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           yield* run.cancel({ reason: "called off" })
           yield* run.cancel({ reason: "again" })
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           assert.deepStrictEqual(undone, [])
         }).pipe(Effect.provide(engine))
         yield* Effect.gen(function*() {
           const run = yield* Client.get(Order, "order")
           const fiber = yield* Effect.fork(Effect.flip(run.result))
-          yield* TestClock.adjust("1 day")
+          yield* adjust("1 day")
           const error = yield* Fiber.join(fiber)
           assert.instanceOf(error, WorkflowError.RunFailed)
           assert.deepInclude(error, { reason: "Cancelled", detail: "called off" })
@@ -143,11 +144,11 @@ for (const [journal, layer] of journals.all) {
       return Effect.gen(function*() {
         const run = yield* start
         const fiber = yield* Effect.fork(Effect.flip(run.result))
-        yield* TestClock.adjust("1 hour")
+        yield* adjust("1 hour")
         yield* run.terminate({ reason: "by mistake" })
         const error = yield* Fiber.join(fiber)
         assert.deepInclude(error, { _tag: "RunFailed", reason: "Terminated", detail: "by mistake" })
-        yield* TestClock.adjust("2 days")
+        yield* adjust("2 days")
         assert.isFalse(finalized)
         assert.deepStrictEqual(kinds(yield* historyOf(run.runId)), [
           "RunStarted",
@@ -234,10 +235,10 @@ describe("receiving", () => {
       Effect.gen(function*() {
         const run = yield* order
         const fiber = yield* Effect.fork(run.result)
-        yield* TestClock.adjust("59 minutes")
+        yield* adjust("59 minutes")
         // In one turn with the timer, and after it.
-        yield* Effect.all([run.signal(Note, "late"), TestClock.adjust("1 minute")], { concurrency: 2 })
-        yield* TestClock.adjust("1 hour")
+        yield* Effect.all([run.signal(Note, "late"), adjust("1 minute")], { concurrency: 2 })
+        yield* adjust("1 hour")
         const result = yield* Fiber.join(fiber)
         assert.include(["late, none", "none, late"], result)
       })
@@ -269,7 +270,7 @@ describe("receiving", () => {
       Effect.gen(function*() {
         const run = yield* order
         const fiber = yield* Effect.fork(run.result)
-        yield* TestClock.adjust(0)
+        yield* adjust(0)
         yield* run.signal(Note, "x")
         yield* run.signal(Stop, undefined)
         assert.strictEqual(yield* Fiber.join(fiber), "none, x, none")
@@ -330,7 +331,7 @@ describe("inside a workflow", () => {
       Effect.gen(function*() {
         const run = yield* order
         const fiber = yield* Effect.fork(run.result)
-        yield* TestClock.adjust("6 hours")
+        yield* adjust("6 hours")
         assert.strictEqual(yield* Fiber.join(fiber), String(3 * 3_600_000))
       })
     ))
@@ -351,11 +352,11 @@ describe("inside a workflow", () => {
       )
     )
     return Effect.gen(function*() {
-      yield* Effect.zipRight(start, TestClock.adjust("1 hour")).pipe(Effect.provide(engine))
+      yield* Effect.zipRight(start, adjust("1 hour")).pipe(Effect.provide(engine))
       yield* Effect.gen(function*() {
         const run = yield* Client.get(Order, "order")
         const fiber = yield* Effect.fork(run.result)
-        yield* TestClock.adjust("1 day")
+        yield* adjust("1 day")
         const drawn = (yield* Fiber.join(fiber)).split(" ")
         assert.strictEqual(computed, 2)
         const recorded = (yield* historyOf(run.runId)).flatMap((event) =>
@@ -376,7 +377,7 @@ describe("inside a workflow", () => {
       Effect.gen(function*() {
         const run = yield* order
         const fiber = yield* Effect.fork(run.result)
-        yield* TestClock.adjust("1 hour")
+        yield* adjust("1 hour")
         yield* run.cancel({ reason: "by phone" })
         assert.strictEqual(yield* Fiber.join(fiber), "called off at 3600000: by phone")
       })
@@ -393,9 +394,9 @@ describe("inside a workflow", () => {
       Effect.gen(function*() {
         const run = yield* order
         const fiber = yield* Effect.fork(Effect.flip(run.result))
-        yield* TestClock.adjust("1 hour")
+        yield* adjust("1 hour")
         yield* run.cancel({ reason: "by phone" })
-        yield* TestClock.adjust("1 day")
+        yield* adjust("1 day")
         assert.deepInclude(yield* Fiber.join(fiber), { _tag: "RunFailed", reason: "Cancelled" })
         assert.deepStrictEqual(log, ["paid"])
       })

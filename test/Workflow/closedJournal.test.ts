@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { Client, Engine, Journal, Signal, WorkflowError } from "holdfast/Workflow"
 import * as journals from "./support/journals.js"
 import { Charge, Order, order, quiet } from "./support/orders.js"
+import { adjust } from "./support/settling.js"
 
 const Nudge = Signal.make("Nudge")
 
@@ -56,7 +57,7 @@ for (const [name, journal] of journals.all) {
         const { close, context } = yield* closable(journal)
         const run = yield* Effect.provide(order, context)
         const waiting = yield* Effect.fork(Effect.flip(run.result))
-        yield* TestClock.adjust(0)
+        yield* adjust(0)
         yield* close
         assert.isTrue(isClosed(yield* Fiber.join(waiting)))
       }))
@@ -85,7 +86,7 @@ describe("an engine that outlives its journal", () => {
       const context = yield* Layer.buildWithScope(live, engine)
       yield* Effect.provide(order, context)
       yield* Scope.close(scope, Exit.void)
-      yield* TestClock.adjust("1 minute")
+      yield* adjust("1 minute")
       // Would wait until everything is written.
       yield* Scope.close(engine, Exit.void)
     }))

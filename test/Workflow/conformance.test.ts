@@ -6,7 +6,7 @@ import { memoryStore } from "../../src/Workflow/internal/memory/memoryStore.js"
 import * as journals from "./support/journals.js"
 
 for (const [store, journal] of journals.all) {
-  const tests = JournalConformance.suite(journal)
+  const tests = JournalConformance.suite(journal, { runs: store === "PostgreSQL" ? 20 : 100 })
   const shown = new Set<string>()
   const show = (theme: string) => () => {
     shown.add(theme)

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Schema, TestClock } from "effect"
+import { Effect, Exit, Fiber, Layer, Schema } from "effect"
 import { Client, Engine, Journal, Signal, Workflow, WorkflowError } from "holdfast/Workflow"
 import { memoryStore } from "../../src/Workflow/internal/memory/memoryStore.js"
 import * as journals from "./support/journals.js"
 import { historyOf, kinds, quiet } from "./support/orders.js"
+import { adjust } from "./support/settling.js"
 
 const Note = Signal.make("Note", { payload: Schema.String })
 
@@ -37,7 +38,7 @@ for (const [name, journal] of journals.all) {
         Effect.gen(function*() {
           const run = yield* Client.start(Counter, { id: "c", payload: { n: 1, until: 3 } })
           const fiber = yield* Effect.fork(run.result)
-          yield* TestClock.adjust("3 hours")
+          yield* adjust("3 hours")
           assert.strictEqual(yield* Fiber.join(fiber), "counted to 3")
           const last = yield* Client.get(Counter, "c")
           assert.notStrictEqual(last.runId, run.runId)
@@ -64,7 +65,7 @@ for (const [name, journal] of journals.all) {
         Effect.gen(function*() {
           const run = yield* Client.start(Counter, { id: "c", payload: { n: 1, until: 2 } })
           const own = yield* Effect.fork(Effect.flip(run.ownResult))
-          yield* TestClock.adjust("2 hours")
+          yield* adjust("2 hours")
           assert.deepInclude(yield* Fiber.join(own), { _tag: "RunFailed", reason: "Continued" })
           assert.strictEqual(yield* run.result, "counted to 2")
           assert.strictEqual(yield* Client.result(Counter, "c"), "counted to 2")
@@ -84,7 +85,7 @@ for (const [name, journal] of journals.all) {
           yield* run.signal(Note, "a", { id: "a" })
           yield* run.signal(Note, "b")
           const fiber = yield* Effect.fork(run.result)
-          yield* TestClock.adjust("1 hour")
+          yield* adjust("1 hour")
           yield* run.signal(Note, "c")
           assert.strictEqual(yield* Fiber.join(fiber), "a, b, c")
         })
@@ -145,7 +146,7 @@ it.effect("a turn that would lose a signal is taken again, with all that had arr
   Effect.gen(function*() {
     const run = yield* Client.start(Counter, { id: "c", payload: { n: 1, until: 2 } })
     const fiber = yield* Effect.fork(run.result)
-    yield* TestClock.adjust("1 hour")
+    yield* adjust("1 hour")
     assert.strictEqual(yield* Fiber.join(fiber), "in between")
     // The timer that fired into the refused turn is not lost: it is in the history once.
     const fired = (yield* historyOf(run.runId)).filter((event) => event._tag === "TimerFired")

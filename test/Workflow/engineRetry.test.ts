@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Schema, TestClock } from "effect"
+import { Effect, Exit, Layer, Schema } from "effect"
 import { Backoff, RetryPolicy } from "holdfast/Schedule"
 import { Activity } from "holdfast/Workflow"
 import { engineWith, failedAttempts, failureOf, watchedOrder } from "./support/activities.js"
 import * as journals from "./support/journals.js"
 import { Declined } from "./support/orders.js"
+import { adjust } from "./support/settling.js"
 
 const retry = RetryPolicy.make({ retries: 2, backoff: Backoff.constant("1 second") })
 
@@ -21,7 +22,7 @@ for (const [journal, layer] of journals.all) {
       it.effect(`is that of activities that give none, ${queue === undefined ? "here" : "in a queue"} (D5.4)`, () =>
         Effect.gen(function*() {
           const { exit, history } = yield* watchedOrder
-          yield* TestClock.adjust("2 seconds")
+          yield* adjust("2 seconds")
           assert.deepStrictEqual(yield* exit, Exit.succeed("attempt 3"))
           assert.deepStrictEqual(failedAttempts(yield* history), [[1, 0, 1_000], [2, 1_000, 2_000]])
         }).pipe(Effect.provide(Layer.provideMerge(engineWith(charge({ queue }), thirdSucceeds, options), layer))))
@@ -42,11 +43,11 @@ for (const [journal, layer] of journals.all) {
         const failing = charge()
         yield* Effect.gen(function*() {
           yield* watchedOrder
-          yield* TestClock.adjust("500 millis")
+          yield* adjust("500 millis")
         }).pipe(Effect.provide(engineWith(failing, thirdSucceeds, { retry })))
         yield* Effect.gen(function*() {
           const { exit } = yield* watchedOrder
-          yield* TestClock.adjust("2 seconds")
+          yield* adjust("2 seconds")
           assert.deepStrictEqual(yield* exit, Exit.succeed("attempt 3"))
         }).pipe(Effect.provide(engineWith(failing, thirdSucceeds)))
       }).pipe(Effect.provide(layer)))

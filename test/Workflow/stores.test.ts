@@ -34,7 +34,7 @@ for (const [name, layer] of journals.all) {
               const { store } = Context.get(context, Journal.Journal)
               yield* compare(store, modelStore(), [...opening, ...drawn])
             }).pipe(Effect.scoped, Effect.runPromise)),
-          { numRuns: seeds / (name === "memory" ? 1 : 10) }
+          { numRuns: seeds / ({ memory: 1, SQLite: 10 }[name] ?? 50) }
         )
       ), 600_000)
   })

@@ -1,9 +1,10 @@
 /** The layer that was forgotten, and the queue that nobody serves. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, TestClock } from "effect"
+import { Effect, Layer, Logger } from "effect"
 import { Activity, Client, Engine, Journal, Workflow } from "holdfast/Workflow"
 import { SharedClock } from "../../src/Workflow/internal/journal/sharedClock.js"
 import * as journals from "./support/journals.js"
+import { adjust } from "./support/settling.js"
 
 const Ship = Activity.make("Ship")
 const Render = Activity.make("Render", { queue: "gpu" })
@@ -44,7 +45,7 @@ const observed = <A, E, R>(
 const unservedOf = (id: string) => Effect.map(Client.describe(id), ({ unserved }) => unserved)
 
 /** Long enough for what waits to be found twice. */
-const aWhile = Effect.repeatN(Effect.zipRight(TestClock.adjust("1 second"), Effect.yieldNow()), 20)
+const aWhile = Effect.repeatN(Effect.zipRight(adjust("1 second"), Effect.yieldNow()), 20)
 
 for (const [name, journal] of journals.all) {
   describe(`what nobody has the code of, on ${name}`, () => {
@@ -53,7 +54,7 @@ for (const [name, journal] of journals.all) {
         Effect.gen(function*() {
           const context = yield* Layer.build(engine(OrderLive))
           const runs = yield* Effect.forEach(["a", "b"], (id) => Client.start(Order, { id }))
-          yield* TestClock.adjust(0)
+          yield* adjust(0)
           assert.deepStrictEqual(lines, [])
           yield* aWhile
           assert.deepStrictEqual(lines, [
@@ -108,7 +109,7 @@ for (const [name, journal] of journals.all) {
         Effect.gen(function*() {
           const context = yield* Layer.build(engine(OrderLive))
           const run = yield* Client.start(Order, { id: "order" })
-          yield* TestClock.adjust("1 second")
+          yield* adjust("1 second")
           yield* Layer.build(Layer.provide(Ship.toLayer(() => Effect.void), Layer.succeedContext(context)))
           yield* run.result
           yield* aWhile

@@ -1,8 +1,9 @@
 /** Orders whose body is one activity: what most tests of activities look at. */
-import { Cause, Effect, Exit, Fiber, Layer, Option, type Scope, TestClock } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Option, type Scope } from "effect"
 import { Activity, Client, type Engine, type Journal, WorkflowError } from "holdfast/Workflow"
 import type { Event } from "../../../src/Workflow/Event.js"
 import { Declined, historyOf, Order, order, started } from "./orders.js"
+import { adjust } from "./settling.js"
 
 export type ChargeLike<Details = void> = Activity.Activity<number, string, Declined, Details>
 
@@ -37,7 +38,7 @@ export interface Watched {
 export const watchedOrder = Effect.gen(function*() {
   const run = yield* order
   const fiber = yield* Effect.fork(Effect.exit(run.result))
-  yield* TestClock.adjust(0)
+  yield* adjust(0)
   const watched: Watched = {
     runId: run.runId,
     exit: Effect.map(Fiber.poll(fiber), (done) => Option.getOrUndefined(done)?.pipe(Exit.flatten)),

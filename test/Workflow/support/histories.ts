@@ -1,10 +1,11 @@
 /**
  * Histories for replays: lived on an engine under the clock of the test, or written by hand.
  */
-import { Effect, Fiber, Layer, TestClock } from "effect"
+import { Effect, Fiber, Layer } from "effect"
 import { Client, Engine, Event, History, Journal, Run, Workflow } from "holdfast/Workflow"
 import { digest } from "../../../src/Workflow/internal/turn/digest.js"
 import { quiet } from "./orders.js"
+import { adjust } from "./settling.js"
 
 /** The history of a run that ends within a day, on an engine with these layers; `meanwhile` happens after a minute. */
 export const lived = <P, A, E, X = void, Y = never>(
@@ -16,7 +17,7 @@ export const lived = <P, A, E, X = void, Y = never>(
   Effect.gen(function*() {
     const run = yield* Client.start(workflow, { id: "lived", payload })
     const fiber = yield* Effect.fork(Effect.delay(meanwhile ?? Effect.void, "1 minute"))
-    yield* TestClock.adjust("1 day")
+    yield* adjust("1 day")
     yield* Fiber.join(fiber)
     yield* Effect.exit(run.ownResult)
     return yield* History.read(run.runId)

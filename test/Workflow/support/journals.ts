@@ -6,8 +6,11 @@ import { Journal } from "holdfast/Workflow"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+
 import { memoryStore } from "../../../src/Workflow/internal/memory/memoryStore.js"
 import type { Entry } from "../../../src/Workflow/Journal.js"
+import { client, freshSchema } from "../../support/postgresServer.js"
+import { awaited } from "./settling.js"
 
 export const temporaryFile = Effect.map(
   Effect.acquireRelease(
@@ -24,9 +27,15 @@ export const sqliteFile = (filename: string): Layer.Layer<Journal.Journal | SqlC
 
 export const sqlite = Layer.unwrapScoped(Effect.map(temporaryFile, sqliteFile))
 
+export const postgresIn = (schema: string): Layer.Layer<Journal.Journal | SqlClient.SqlClient> =>
+  Journal.layerSql({ schema }).pipe(Layer.provideMerge(awaited(client)), Layer.orDie)
+
+export const postgres = Layer.unwrapScoped(Effect.map(freshSchema, postgresIn))
+
 export const all: ReadonlyArray<readonly [name: string, layer: Layer.Layer<Journal.Journal>]> = [
   ["memory", Journal.layerMemory],
-  ["SQLite", sqlite]
+  ["SQLite", sqlite],
+  ["PostgreSQL", postgres]
 ]
 
 /** A database that tells of each statement before it is executed. */

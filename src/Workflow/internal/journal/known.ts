@@ -15,12 +15,12 @@ export class Known implements Public.Known {
   private readonly pending = new Map<string, PendingState | undefined>()
   private readonly links = new Map<number, LinkState>()
   private readonly newLinks = new Set<LinkState>()
-  private lastRun = 0
+  private newRuns: Array<number> = []
 
   // --- what the store has found
 
-  knowLastRun(id: number): void {
-    this.lastRun = id
+  knowNewRuns(ids: ReadonlyArray<number>): void {
+    this.newRuns = [...ids]
   }
 
   /** Gives the state that the transaction has of the run: what it has changed already stays. */
@@ -80,9 +80,11 @@ export class Known implements Public.Known {
 
   // --- what is changed
 
-  /** Adds a run that begins, under the next number. */
+  /** Adds a run that begins, under the next of the new numbers. */
   add(begun: Omit<RunState, "id">): RunState {
-    const run: RunState = { id: ++this.lastRun, ...begun }
+    const id = this.newRuns.shift()
+    if (id === undefined) throw new Error("more runs begin than there are numbers for")
+    const run: RunState = { id, ...begun }
     this.byId.set(run.id, run)
     this.byRunId.set(run.runId, run)
     this.latest.set(run.workflowId, run)

@@ -22,7 +22,7 @@ import type { Known } from "./known.js"
 import { type Consequence, Writing } from "./writing.js"
 
 const nothing: Wanted = {
-  lastRun: false,
+  newRuns: 0,
   runIds: [],
   workflowIds: [],
   signals: [],
@@ -62,11 +62,11 @@ export class Transaction implements Public.Transaction {
     const workflowIds: Array<string> = []
     const sent: Array<readonly [workflowId: string, event: Unsequenced<ExternalEvent>]> = []
     const attempts: Array<readonly [runId: string, command: number]> = []
-    let begins = false
+    let newRuns = 0
     for (const entry of this.entries) {
       switch (entry._tag) {
         case "Start":
-          begins = true
+          newRuns++
           workflowIds.push(entry.workflowId)
           if (entry.signal !== undefined) sent.push([entry.workflowId, entry.signal])
           break
@@ -81,7 +81,7 @@ export class Transaction implements Public.Transaction {
           attempts.push([entry.id.runId, entry.id.command])
           break
         case "Append":
-          begins ||= entry.next !== undefined || (entry.children ?? []).length > 0
+          newRuns += (entry.next === undefined ? 0 : 1) + (entry.children ?? []).length
           runIds.push(entry.runId)
           break
         case "Block":
@@ -90,7 +90,7 @@ export class Transaction implements Public.Transaction {
       }
     }
     yield* this.read({
-      lastRun: begins,
+      newRuns,
       runIds: [...runIds, ...attempts.map(([runId]) => runId)],
       workflowIds
     })
@@ -146,8 +146,10 @@ export class Transaction implements Public.Transaction {
       runIds: distinct(wanted.runIds ?? [], (runId) => !this.known.byRunId.has(runId)),
       workflowIds: distinct(wanted.workflowIds ?? [], (workflowId) => !this.known.latest.has(workflowId))
     }
-    const { activities, lastRun, linked, runIds, signals, workflowIds } = missing
-    if (lastRun || [runIds, workflowIds, signals, activities, linked].some(({ length }) => length > 0)) yield missing
+    const { activities, linked, newRuns, runIds, signals, workflowIds } = missing
+    if (newRuns > 0 || [runIds, workflowIds, signals, activities, linked].some(({ length }) => length > 0)) {
+      yield missing
+    }
   }
 
   private signalsIn(

@@ -88,7 +88,7 @@ export const watcher = (
       }
     }
 
-    let seen: number | undefined
+    let seen: number | string | undefined
     const poll = Effect.gen(function*() {
       const version = yield* store.version
       if (version === seen) return

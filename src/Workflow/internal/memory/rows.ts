@@ -42,7 +42,9 @@ export class Rows {
   }
 
   private read(known: Known, wanted: Wanted): void {
-    if (wanted.lastRun) known.knowLastRun(this.byId.size)
+    if (wanted.newRuns > 0) {
+      known.knowNewRuns(Array.from({ length: wanted.newRuns }, (_, i) => this.byId.size + 1 + i))
+    }
     for (const runId of wanted.runIds) {
       const stored = this.byRunId.get(runId)
       if (stored !== undefined) known.knowRun(stateOf(stored))

@@ -18,7 +18,7 @@ import {
   scheduledIn
 } from "./activityRow.js"
 import { runColumns, type RunRow } from "./runRow.js"
-import { execute, overRows, overValues, type Row } from "./statement.js"
+import { execute, overRows, overValues, type Row, skipLocked } from "./statement.js"
 import { upsertLease } from "./workers.js"
 
 type Options<Method extends "claim" | "takeAttempts"> = Parameters<JournalStore[Method]>[0]
@@ -88,7 +88,7 @@ export const takeAttempts = Effect.fnUntraced(function*(
   const values: Row = [queue, ...activities, now]
   const ready = yield* execute<{ readonly run: number; readonly command: number }>(
     connection,
-    `SELECT run, command ${waiting} AND not_before <= ? ORDER BY scheduled_at, run, command LIMIT ?`,
+    `SELECT run, command ${waiting} AND not_before <= ? ORDER BY scheduled_at, run, command LIMIT ? ${skipLocked}`,
     [...values, now, limit]
   )
   for (const { command, run } of ready) {
@@ -208,18 +208,19 @@ const selectTaken = overRows<ActivityRow>(
 
 const busy =
   "(due_seq > 0 OR local_activities > 0 OR EXISTS (SELECT 1 FROM holdfast_activities WHERE run = holdfast_runs.id))"
+const ifBusy = `CASE WHEN ${busy} THEN 1 ELSE 0 END`
 const ofDead =
   "closed_seq IS NULL AND workflow = ? AND owner IN (SELECT worker FROM holdfast_workers WHERE lease_until <= ?)"
 
 // Statements of their own, so that each finds its runs by the index of open runs by owner.
 const claimFree = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1
   WHERE closed_seq IS NULL AND workflow = ? AND owner IS NULL RETURNING ${runColumns}`
-const claimFromDead = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, owner_crashes = owner_crashes + ${busy}
+const claimFromDead = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, owner_crashes = owner_crashes + ${ifBusy}
   WHERE ${ofDead} AND owner_crashes < ${quarantineAfter} RETURNING ${runColumns}`
 const selectQuarantined = `SELECT id, owner_crashes FROM holdfast_runs
   WHERE ${ofDead} AND owner_crashes >= ${quarantineAfter} AND claim_not_before <= ?`
 const claimQuarantined =
-  `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, owner_crashes = owner_crashes + ${busy},
+  `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, owner_crashes = owner_crashes + ${ifBusy},
   claim_not_before = CASE WHEN ${busy} THEN ? ELSE claim_not_before END WHERE id = ? RETURNING ${runColumns}`
 
 /** A worker that was stopped for long may still begin a run as it wakes up, and its lease must be known to be over then. */

@@ -5,8 +5,9 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import * as Effect from "effect/Effect"
 import type { Known, LinkState, RunState, Wanted } from "../../JournalTransaction.js"
 import { localActivities, type LocalActivity } from "./activityRow.js"
+import type { Database } from "./database.js"
 import { closingOf, type RunStateRow, selectById, selectByRunId, selectLatest } from "./runRow.js"
-import { execute, overRows, overValues } from "./statement.js"
+import { overRows, overValues } from "./statement.js"
 
 /** What has been found of activities beside what a transaction looks at. */
 export class FoundActivities {
@@ -19,6 +20,7 @@ export class FoundActivities {
 }
 
 export const read = Effect.fnUntraced(function*(
+  database: Database,
   connection: Connection,
   known: Known,
   found: FoundActivities,
@@ -28,10 +30,8 @@ export const read = Effect.fnUntraced(function*(
     if (row.has_activities === 1) found.runs.add(row.id)
     return runState(row)
   }
-  if (wanted.lastRun) {
-    const [row] = yield* execute<{ readonly id: number | null }>(connection, "SELECT max(id) AS id FROM holdfast_runs")
-    known.knowLastRun(row?.id ?? 0)
-  }
+  yield* database.lock(connection, wanted)
+  if (wanted.newRuns > 0) known.knowNewRuns(yield* database.newRuns(connection, wanted.newRuns))
   for (const row of yield* selectByRunId(connection, wanted.runIds)) known.knowRun(stateOf(row))
   for (const workflowId of wanted.workflowIds) known.knowLatest(workflowId, undefined)
   for (const row of yield* selectLatest(connection, wanted.workflowIds)) {

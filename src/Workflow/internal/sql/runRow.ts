@@ -57,7 +57,7 @@ export const runColumns = columnNames.join(", ")
 
 const stateColumns = `${columnNames.map((name) => `r.${name}`).join(", ")},
   (SELECT max(last_seq) FROM holdfast_batches WHERE run = r.id) AS last_seq,
-  EXISTS (SELECT 1 FROM holdfast_activities WHERE run = r.id) AS has_activities`
+  CASE WHEN EXISTS (SELECT 1 FROM holdfast_activities WHERE run = r.id) THEN 1 ELSE 0 END AS has_activities`
 export const recordColumns = `${stateColumns}, b.format, b.events`
 export const recordTables = "holdfast_runs r LEFT JOIN holdfast_batches b ON b.run = r.id AND b.last_seq = r.closed_seq"
 

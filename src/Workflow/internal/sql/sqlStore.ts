@@ -1,91 +1,54 @@
 /**
- * A store on `@effect/sql`.
- *
- * Each group of entries is one transaction of a few multi-row statements. The transaction is run by hand on a reserved
- * connection: it begins IMMEDIATE, so that two processes never meet at the upgrade of a read lock, and whatever fails,
- * the COMMIT too, is followed by a ROLLBACK, so that the connection is never handed back inside a transaction. One that
- * meets the lock of another process is made again as a whole (`lock.ts`), and holds no connection in between.
+ * A store on `@effect/sql`. Each group of entries is one transaction of a few multi-row statements; the kinds of databases
+ * differ in `Database`.
  */
 import { SqlClient } from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
-import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { hasProperty } from "effect/Predicate"
 import type { JournalStore } from "../../Journal.js"
 import { JournalError } from "../../WorkflowError.js"
 import { type BatchRow, eventsOf } from "./batchRow.js"
 import { claimRuns, pendingIn, releaseAll, secretOf, takeAttempts, takenBy } from "./claims.js"
+import type { Failure } from "./database.js"
+import { failing } from "./failing.js"
 import { count, list } from "./list.js"
-import { busyTimeoutMillis, databaseLock, executeUnprepared } from "./lock.js"
-import { isMigrated, migrate } from "./migrations.js"
+import { postgresDatabase } from "./postgresDatabase.js"
 import { recordColumns, recordOf, type RecordRow, recordTables, selectClosed } from "./runRow.js"
+import { sqliteDatabase } from "./sqliteDatabase.js"
 import { execute, type Value } from "./statement.js"
 import { backlog, beat, ownerOf, workersAlive } from "./workers.js"
 import { writeEntries } from "./write.js"
 
-type Failure = SqlError | JournalError
+export interface SqlStoreOptions {
+  /** How long a call waits for a lock of another process, where it does not say so itself; in milliseconds. */
+  readonly lockTimeout: number
+  /** Where the tables are, on databases with schemas. */
+  readonly schema: string
+}
 
-/** `lockTimeout`, in milliseconds, is how long a call waits for another process, where it does not say so itself. */
-export const sqlStore = (lockTimeout: number): Effect.Effect<JournalStore, JournalError, SqlClient> =>
+export const sqlStore = (
+  { lockTimeout, schema }: SqlStoreOptions
+): Effect.Effect<JournalStore, JournalError, SqlClient> =>
   Effect.gen(function*() {
     const sql = yield* SqlClient
-    yield* sql.onDialectOrElse({
-      sqlite: () => Effect.void,
+    const database = yield* sql.onDialectOrElse({
+      sqlite: () => sqliteDatabase(sql, lockTimeout),
+      pg: () => postgresDatabase(sql, schema),
       orElse: () =>
         Effect.fail(
           new JournalError({
             reason: "Open",
-            detail: "Journal.layerSql works on SQLite; this client speaks another dialect"
+            detail: "Journal.layerSql works on SQLite and PostgreSQL; this client speaks another dialect"
           })
         )
     })
 
-    const withConnection = <A, E>(use: (connection: Connection) => Effect.Effect<A, E>) =>
-      Effect.scoped(Effect.flatMap(sql.reserve, use))
-
-    const database = yield* withConnection(prepareConnection).pipe(failing("Open", "its connection"))
-    const lock = yield* databaseLock(database, lockTimeout)
-
-    const reading = <A>(what: string, read: (connection: Connection) => Effect.Effect<A, Failure>) =>
-      lock.acquire("read", what, (attempt) => withConnection((connection) => read(attempt(connection))))
-
-    const writing = <A>(what: string, body: (connection: Connection) => Effect.Effect<A, Failure>) =>
-      lock.acquire("write", what, (attempt) =>
-        withConnection((reserved) => {
-          const connection = attempt(reserved)
-          return Effect.uninterruptible(
-            execute(connection, "BEGIN IMMEDIATE").pipe(
-              Effect.zipRight(body(connection)),
-              Effect.zipLeft(execute(connection, "COMMIT")),
-              Effect.onError(() => Effect.ignore(execute(connection, "ROLLBACK")))
-            )
-          )
-        }))
-
-    const read = <A>(what: string, read: (connection: Connection) => Effect.Effect<A, Failure>) =>
-      failing("Read", what)(reading(what, read))
+    const read = <A>(what: string, body: (connection: Connection) => Effect.Effect<A, Failure>) =>
+      failing("Read", what)(database.read(what, body))
 
     const write = <A>(what: string, body: (connection: Connection) => Effect.Effect<A, Failure>) =>
-      failing("Write", what)(writing(what, body))
-
-    const opening = "the opening of the journal"
-    yield* reading(
-      opening,
-      (connection) =>
-        Effect.zipLeft(isMigrated(connection, database), executeUnprepared(connection, "PRAGMA synchronous = FULL"))
-    ).pipe(
-      Effect.flatMap((migrated) =>
-        migrated ? Effect.void : writing(opening, (connection) =>
-          // Another process may have done it meanwhile.
-          Effect.flatMap(
-            isMigrated(connection, database),
-            (migrated) => migrated ? Effect.void : migrate(connection, sql)
-          ))
-      ),
-      failing("Open", "its tables could not be created or migrated"),
-      Effect.withTracerEnabled(false)
-    )
+      failing("Write", what)(database.write(what, body))
 
     const one = (what: string, where: string, value: Value) =>
       read(what, (connection) =>
@@ -96,7 +59,7 @@ export const sqlStore = (lockTimeout: number): Effect.Effect<JournalStore, Journ
 
     return {
       write: (entries) =>
-        write("a group of turns", (connection) => writeEntries(connection, entries)).pipe(
+        write("a group of turns", (connection) => writeEntries(database, connection, entries)).pipe(
           Effect.withTracerEnabled(false)
         ),
 
@@ -160,25 +123,6 @@ export const sqlStore = (lockTimeout: number): Effect.Effect<JournalStore, Journ
 
       release: (worker) => write("a worker's release", (connection) => releaseAll(connection, worker)),
 
-      version: read("the version of the journal", (connection) =>
-        Effect.map(
-          execute<{ readonly data_version: number }>(connection, "PRAGMA data_version"),
-          (rows) => rows[0]?.data_version
-        )).pipe(Effect.withTracerEnabled(false))
+      version: read("the version of the journal", database.version).pipe(Effect.withTracerEnabled(false))
     }
   })
-
-/** Makes the driver wait no longer than a moment; gives the database, as a phrase. Neither needs a lock. */
-const prepareConnection = (connection: Connection): Effect.Effect<string, SqlError> =>
-  Effect.gen(function*() {
-    yield* executeUnprepared(connection, `PRAGMA busy_timeout = ${busyTimeoutMillis}`)
-    const [main] = yield* executeUnprepared(connection, "PRAGMA database_list")
-    return hasProperty(main, "file") && typeof main.file === "string" && main.file !== ""
-      ? `the database ${JSON.stringify(main.file)}`
-      : "the database"
-  })
-
-const failing = (reason: "Open" | "Read" | "Write", detail: string) =>
-  Effect.mapError((error: Failure) =>
-    error._tag === "JournalError" ? error : new JournalError({ reason, detail, cause: error })
-  )

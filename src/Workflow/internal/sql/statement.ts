@@ -6,6 +6,9 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 
+/** Where many write at once: takes the rows, and passes over those that others are taking. */
+export const skipLocked = "/* skip locked */"
+
 export type Value = string | number | null
 
 export type Row = ReadonlyArray<Value>

@@ -51,8 +51,10 @@ export const backlog = Effect.fnUntraced(function*(connection: Connection, now: 
   const owners = [null, ...dead.map(({ worker }) => worker)]
   const runs = new Map<string, number>()
   for (const owner of owners) {
-    for (const workflow of yield* distinct(connection, nextWorkflow, [owner])) {
-      const waiting = yield* execute(connection, selectWaiting, [owner, workflow, countedUpTo])
+    // A comparison of its own for nobody, since an index of some databases answers no other.
+    const of = owner === null ? { sql: "owner IS NULL", values: [] } : { sql: "owner = ?", values: [owner] }
+    for (const workflow of yield* distinct(connection, nextWorkflow(of.sql), of.values)) {
+      const waiting = yield* execute(connection, selectWaiting(of.sql), [...of.values, workflow, countedUpTo])
       runs.set(workflow, (runs.get(workflow) ?? 0) + waiting.length)
     }
   }
@@ -86,9 +88,11 @@ const distinct = Effect.fnUntraced(function*(connection: Connection, next: strin
   }
 })
 
-const nextWorkflow = `SELECT workflow AS name FROM holdfast_runs
-  WHERE closed_seq IS NULL AND owner IS ? AND workflow > ? ORDER BY workflow LIMIT 1`
-const selectWaiting = "SELECT 1 FROM holdfast_runs WHERE closed_seq IS NULL AND owner IS ? AND workflow = ? LIMIT ?"
+const nextWorkflow = (ofOwner: string) =>
+  `SELECT workflow AS name FROM holdfast_runs
+   WHERE closed_seq IS NULL AND ${ofOwner} AND workflow > ? ORDER BY workflow LIMIT 1`
+const selectWaiting = (ofOwner: string) =>
+  `SELECT 1 FROM holdfast_runs WHERE closed_seq IS NULL AND ${ofOwner} AND workflow = ? LIMIT ?`
 const nextQueue = "SELECT queue AS name FROM holdfast_activities WHERE queue > ? ORDER BY queue LIMIT 1"
 const selectQueued = `SELECT activity FROM holdfast_activities WHERE queue = ? AND outside = 0
   AND (worker IS NULL OR worker IN (SELECT worker FROM holdfast_workers WHERE lease_until <= ?))

@@ -2,28 +2,31 @@
  * One transaction of entries on rows: reads what it asks for, and writes what it has changed, statement by statement.
  */
 import type { Connection } from "@effect/sql/SqlConnection"
-import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { Entry, Written } from "../../Journal.js"
 import type { AttemptChange, Changes, RunState } from "../../JournalTransaction.js"
-import type { JournalError } from "../../WorkflowError.js"
 import { Transaction } from "../journal/transaction.js"
 import { rowOf } from "./batchRow.js"
+import type { Database, Failure } from "./database.js"
 import { FoundActivities, read } from "./read.js"
 import { execute, overRows, overValues, type Row } from "./statement.js"
 
-export const writeEntries = Effect.fnUntraced(function*(connection: Connection, entries: ReadonlyArray<Entry>) {
+export const writeEntries = Effect.fnUntraced(function*(
+  database: Database,
+  connection: Connection,
+  entries: ReadonlyArray<Entry>
+) {
   const transaction = new Transaction(entries)
   const found = new FoundActivities()
   const steps = transaction.run()
   let step = steps.next()
   while (step.done !== true) {
-    yield* read(connection, transaction.known, found, step.value)
+    yield* read(database, connection, transaction.known, found, step.value)
     step = steps.next()
   }
   yield* write(connection, found, transaction.changes)
   return step.value
-}) satisfies (connection: Connection, entries: ReadonlyArray<Entry>) => Effect.Effect<Written, SqlError | JournalError>
+}) satisfies (...args: never) => Effect.Effect<Written, Failure>
 
 const write = Effect.fnUntraced(function*(connection: Connection, found: FoundActivities, changes: Changes) {
   const closing = [...changes.closing]
@@ -116,7 +119,7 @@ const changeAttempt = (connection: Connection, change: AttemptChange) =>
     )
     : execute(
       connection,
-      `UPDATE holdfast_activities SET beat_at = ?, outside = max(outside, ?), started_at = coalesce(started_at, ?),
+      `UPDATE holdfast_activities SET beat_at = ?, outside = CASE WHEN ? = 1 THEN 1 ELSE outside END, started_at = coalesce(started_at, ?),
          details = coalesce(?, details), secret = coalesce(secret, ?) WHERE run = ? AND command = ?`,
       [
         change.at,
@@ -194,7 +197,7 @@ const restateRuns = overRows(
   3,
   (rows) =>
     `WITH restated (id, status, cancel_by) AS (VALUES ${rows})
-     UPDATE holdfast_runs SET status = restated.status, cancel_by = restated.cancel_by
+     UPDATE holdfast_runs SET status = restated.status, cancel_by = CAST(restated.cancel_by AS BIGINT)
      FROM restated WHERE holdfast_runs.id = restated.id`
 )
 const closeRuns = overRows(

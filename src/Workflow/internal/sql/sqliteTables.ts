@@ -11,7 +11,7 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
 import { JournalError } from "../../WorkflowError.js"
-import { executeUnprepared } from "./lock.js"
+import { executeUnprepared } from "./sqliteLock.js"
 
 const createTables = Effect.gen(function*() {
   const sql = yield* SqlClient
