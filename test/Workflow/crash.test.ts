@@ -42,7 +42,7 @@ describe("a worker that is killed", () => {
 
         yield* Effect.gen(function*() {
           const book = yield* SqlClient.SqlClient
-          yield* book`CREATE TABLE attempts (id INTEGER PRIMARY KEY, key TEXT NOT NULL, ended INTEGER)`
+          yield* book`CREATE TABLE attempts (id INTEGER PRIMARY KEY, key TEXT NOT NULL, pid INTEGER, ended INTEGER)`
           yield* book`CREATE TABLE entries (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, account TEXT, step INTEGER)`
 
           // The client lives here, on the same file, and starts more work while workers come and go.

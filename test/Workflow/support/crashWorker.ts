@@ -1,18 +1,21 @@
 /**
- * A worker on a journal file, as a process that a test can kill.
+ * A worker on a journal, as a process that a test can kill.
  *
- *   node --import tsx test/Workflow/support/crashWorker.ts JOURNAL LEDGER
+ *   node --import tsx test/Workflow/support/crashWorker.ts JOURNAL LEDGER [SCHEMA]
+ *
+ * JOURNAL is a file, or the address of a PostgreSQL database with the tables in SCHEMA.
  *
  * The ledger is a database of its own: an entry is made once per idempotency key; every attempt is noted, and whether it
  * ended.
  */
 import { SqlClient } from "@effect/sql"
+import { PgClient } from "@effect/sql-pg"
 import { SqliteClient } from "@effect/sql-sqlite-node"
-import { Context, Effect, Layer, Random } from "effect"
+import { Context, Effect, Layer, Random, Redacted } from "effect"
 import { Activity, Engine, Journal } from "holdfast/Workflow"
 import { Busy, Enter, TransferLive } from "./crashWorkflow.js"
 
-const [journalFile, ledgerFile] = process.argv.slice(2)
+const [journal, ledgerFile, schema] = process.argv.slice(2)
 
 class Ledger extends Context.Tag("test/Ledger")<Ledger, SqlClient.SqlClient>() {}
 
@@ -24,7 +27,8 @@ const EnterLive = Enter.toLayer(({ account, step }) =>
   Effect.gen(function*() {
     const ledger = yield* Ledger
     const key = yield* Activity.idempotencyKey
-    const [attempt] = yield* ledger<{ readonly id: number }>`INSERT INTO attempts (key) VALUES (${key}) RETURNING id`
+    const [attempt] = yield* ledger<{ readonly id: number }>`
+      INSERT INTO attempts (key, pid) VALUES (${key}, ${process.pid}) RETURNING id`
     const end = ledger`UPDATE attempts SET ended = 1 WHERE id = ${attempt!.id}`
     yield* Effect.sleep(yield* Random.nextIntBetween(0, 20))
     if ((yield* Random.next) < 0.1) return yield* Effect.zipRight(end, new Busy())
@@ -36,10 +40,14 @@ const EnterLive = Enter.toLayer(({ account, step }) =>
   }).pipe(Effect.catchTag("SqlError", Effect.die))
 )
 
+const database: Layer.Layer<SqlClient.SqlClient> = schema === undefined
+  ? Layer.orDie(SqliteClient.layer({ filename: journal! }))
+  : Layer.orDie(PgClient.layer({ url: Redacted.make(journal!), maxConnections: 4 }))
+
 const Live = Layer.mergeAll(TransferLive, EnterLive).pipe(
   Layer.provide(Engine.layer({ lease: "300 millis" })),
-  Layer.provide(Journal.layerSql({ pollInterval: "20 millis" })),
-  Layer.provide(SqliteClient.layer({ filename: journalFile! })),
+  Layer.provide(Journal.layerSql({ pollInterval: "20 millis", schema })),
+  Layer.provide(database),
   Layer.provide(LedgerLive)
 )
 

@@ -77,7 +77,7 @@ export class PostgresConnection {
  */
 const beginTransaction = [
   "BEGIN ISOLATION LEVEL READ COMMITTED",
-  "SET LOCAL idle_in_transaction_session_timeout = '10s'",
+  "SET LOCAL idle_in_transaction_session_timeout = '5s'",
   "SET LOCAL lock_timeout = '5s'",
   "SELECT pg_current_xact_id()::text AS id"
 ]
