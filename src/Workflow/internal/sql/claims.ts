@@ -212,11 +212,10 @@ const ifBusy = `CASE WHEN ${busy} THEN 1 ELSE 0 END`
 const ofDead =
   "closed_seq IS NULL AND workflow = ? AND owner IN (SELECT worker FROM holdfast_workers WHERE lease_until <= ?)"
 
-// Statements of their own, so that each finds its runs by the index of open runs by owner. A run that somebody else is
-// writing to, or claiming, is left for the next claim: whoever holds it may have stopped.
+// Statements of their own, so that each finds its runs by the index of open runs by owner. A run of a dead worker that is
+// being written to is left for the next claim: the worker may have stopped in the middle of that.
 const claimFree = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1
-  WHERE id IN (SELECT id FROM holdfast_runs WHERE closed_seq IS NULL AND workflow = ? AND owner IS NULL ${skipLocked})
-  RETURNING ${runColumns}`
+  WHERE closed_seq IS NULL AND workflow = ? AND owner IS NULL RETURNING ${runColumns}`
 const claimFromDead = `UPDATE holdfast_runs SET owner = ?, epoch = epoch + 1, owner_crashes = owner_crashes + ${ifBusy}
   WHERE id IN (SELECT id FROM holdfast_runs WHERE ${ofDead} AND owner_crashes < ${quarantineAfter} ${skipLocked})
   RETURNING ${runColumns}`

@@ -20,6 +20,7 @@ import * as Backoff from "../../../Schedule/Backoff.js"
 import type { Wanted } from "../../JournalTransaction.js"
 import type { JournalError } from "../../WorkflowError.js"
 import { byBytes } from "../journal/byBytes.js"
+import { SharedClock } from "../journal/sharedClock.js"
 import type { Database, Failure, OnConnection } from "./database.js"
 import { failing } from "./failing.js"
 import { PostgresConnection, Translation } from "./postgresConnection.js"
@@ -77,8 +78,9 @@ export const postgresDatabase = (sql: SqlClient, schema: string): Effect.Effect<
           Effect.orDie
         )
 
+    const clock = yield* SharedClock
     const write: OnConnection = (what, body) =>
-      Effect.retry(attempt(what, body), { while: isToRepeat, times: 20, schedule: repeated })
+      Effect.withClock(Effect.retry(attempt(what, body), { while: isToRepeat, times: 20, schedule: repeated }), clock)
 
     const database = "the database"
     const opening = "the opening of the journal"
@@ -126,8 +128,8 @@ export const postgresDatabase = (sql: SqlClient, schema: string): Effect.Effect<
     }
   })
 
-const pauses = Backoff.exponential("10 millis", { cap: "1 second", jitter: "full" })
-const repeated = pauses
+// By the time that processes share, whatever clock the program runs under.
+const repeated = Backoff.exponential("10 millis", { cap: "1 second", jitter: "full" })
 const untilKnown = Schedule.union(
   Backoff.exponential("20 millis", { cap: "2 seconds", jitter: "equal" }),
   Schedule.forever
