@@ -676,7 +676,7 @@ export const layerMemory: Layer.Layer<Journal> = Layer.scoped(Journal, Effect.su
  * as JSON, with the fields of `Event`). Where a codec encrypts, it shows what is stored. The tables themselves may change with
  * any version.
  *
- * On PostgreSQL (`@effect/sql-pg`, 14 or later) they are in a schema of their own, without the prefix: `holdfast.events`. Any number
+ * On PostgreSQL (`@effect/sql-pg`) they are in a schema of their own, without the prefix: `holdfast.events`. Any number
  * of processes share it. Another one's writes are noticed by looking (`pollInterval`), and leases go by the clocks of the
  * machines, which have to agree within a part of the lease.
  *

@@ -9,6 +9,7 @@ import { Activity, Client, Engine, type Event, Journal, Workflow } from "holdfas
 import { inject } from "vitest"
 import { client, freshSchema } from "../support/postgresServer.js"
 import { relay } from "../support/relay.js"
+import * as journals from "./support/journals.js"
 import { quiet } from "./support/orders.js"
 import { problemsIn } from "./support/soundHistory.js"
 
@@ -115,6 +116,26 @@ describe("a commit on PostgreSQL that has no answer", () => {
       }),
     120_000
   )
+})
+
+describe("a group of turns on PostgreSQL", () => {
+  it.scopedLive("takes no message for what it writes, beside those for what it reads and the commit (W-48)", () =>
+    Effect.gen(function*() {
+      let messages = 0
+      const store = yield* storeIn(yield* freshSchema, journals.watched(client, () => void messages++))
+      const written = (events: ReadonlyArray<Event.Unsequenced>, runId: string) =>
+        Effect.gen(function*() {
+          yield* store.write([start(runId)])
+          messages = 0
+          yield* store.write([append(runId, [turn(1), ...events])])
+          return messages
+        })
+      const more: ReadonlyArray<Event.Unsequenced> = [
+        { _tag: "ActivityScheduled", command: 1, activity: "A", at, digest: "d", payload: "1", queue: "q" },
+        { _tag: "TimerStarted", command: 2, fireAt: at + 1 }
+      ]
+      assert.deepStrictEqual([yield* written([], "little"), yield* written(more, "much")], [2, 2])
+    }))
 })
 
 describe("several writers on PostgreSQL", () => {

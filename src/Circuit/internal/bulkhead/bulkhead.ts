@@ -84,7 +84,8 @@ export class BulkheadImpl extends GateValue<BulkheadFull> implements Bulkhead {
     return new GateView<BulkheadFull | WeightTooHigh>(
       this.key,
       { policy, key, settings: { ...settings, weight } },
-      (fiber) => weight > this.places.capacity ? Exit.fail(this.tooHeavy(weight)) : this.enter(weight, ticket, fiber)
+      (fiber) =>
+        weight > this.places.capacity ? Exit.fail(this.rejectTooHeavy(weight)) : this.enter(weight, ticket, fiber)
     )
   }
 
@@ -99,7 +100,7 @@ export class BulkheadImpl extends GateValue<BulkheadFull> implements Bulkhead {
     fiber: Runner
   ): Ticket<BulkheadFull> | Exit.Exit<never, BulkheadFull> {
     if (this.take(weight)) return ticket
-    if (this.places.isLineFull) return Exit.fail(this.full("full"))
+    if (this.places.isLineFull) return Exit.fail(this.reject("full"))
     return this.standInLine(weight, this.settings.queueTimeoutMillis, fiber)
   }
 
@@ -178,12 +179,12 @@ export class BulkheadImpl extends GateValue<BulkheadFull> implements Bulkhead {
     const now = nowOf(fiber)
     for (let call = this.deadlines.first; call !== undefined && call.deadline <= now; call = this.deadlines.first) {
       this.leave(call)
-      call.finish(Exit.fail(this.full("timeout")))
+      call.finish(Exit.fail(this.reject("timeout")))
     }
     if (this.deadlines.first !== undefined) this.alarm.set(this.deadlines.first.deadline - now, fiber)
   }
 
-  private full(reason: "full" | "timeout"): BulkheadFull {
+  private reject(reason: "full" | "timeout"): BulkheadFull {
     const { capacity, inUse, line } = this.places
     this.rejected++
     this.snapshot.touch()
@@ -193,7 +194,9 @@ export class BulkheadImpl extends GateValue<BulkheadFull> implements Bulkhead {
     )
   }
 
-  private tooHeavy(weight: number): WeightTooHigh {
+  private rejectTooHeavy(weight: number): WeightTooHigh {
+    this.rejected++
+    this.snapshot.touch()
     return stackless(() => new WeightTooHigh({ bulkhead: this.key, weight, capacity: this.places.capacity }))
   }
 }

@@ -145,7 +145,7 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
     }, (fiber) => {
       const cost = costOf()
       return cost > this.limit.capacity
-        ? Exit.fail(this.tooHigh(cost))
+        ? Exit.fail(this.rejectTooHigh(cost))
         : this.enter(cost, maxWaitMillis, fiber)
     })
   }
@@ -198,7 +198,7 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
     if (this.line.size > 0) this.proceed(now, fiber)
     const wait = this.untilTurn(cost, this.ahead, now)
     if (wait <= 0 && this.line.size === 0) return this.take(cost, now, 0)
-    if (wait > maxWaitMillis || maxWaitMillis === 0) return Exit.fail(this.limited(cost, wait, now))
+    if (wait > maxWaitMillis || maxWaitMillis === 0) return Exit.fail(this.reject(cost, wait, now))
     const call = new Call(this, cost, now, now + maxWaitMillis)
     if (this.line.size === 0) this.undisturbedSince = now
     this.line.join(call)
@@ -269,7 +269,7 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
 
   private turnAway(call: Call<S>, now: number): void {
     this.takeOut(call)
-    call.finish(Exit.fail(this.limited(call.cost, this.untilTurn(call.cost, this.ahead, now), now)))
+    call.finish(Exit.fail(this.reject(call.cost, this.untilTurn(call.cost, this.ahead, now), now)))
   }
 
   private blockUntil(until: number, now: number, fiber: Runner): void {
@@ -293,7 +293,7 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
     return Math.max(0, Math.floor(this.algorithm.remaining(this.limit, this.state, now) - this.ahead + 1e-9))
   }
 
-  private limited(cost: number, wait: number, now: number): RateLimited {
+  private reject(cost: number, wait: number, now: number): RateLimited {
     this.rejected++
     this.snapshot.touch()
     const reason = now < this.blockedUntil ? "blocked" : "limit"
@@ -301,7 +301,7 @@ export class LimiterImpl<S> extends GateValue<RateLimited> implements RateLimite
     return stackless(() => new RateLimited({ limiter: this.key, reason, cost, retryAfter }))
   }
 
-  private tooHigh(cost: number): CostTooHigh {
+  private rejectTooHigh(cost: number): CostTooHigh {
     this.rejected++
     this.snapshot.touch()
     return stackless(() => new CostTooHigh({ limiter: this.key, cost, capacity: this.limit.capacity }))

@@ -7,6 +7,7 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type { Event } from "../../Event.js"
 import type { JournalStore, PendingActivity } from "../../Journal.js"
+import { pauseMillis } from "../journal/untilRead.js"
 
 type OnRead = (history: ReadonlyArray<Event>, activities: ReadonlyArray<PendingActivity>) => void
 
@@ -53,7 +54,7 @@ export const boundedHistories = (
             onFailure: (cause) =>
               Effect.logWarning(`holdfast: run ${runId} waits for its history`, cause).pipe(
                 Effect.zipRight(Effect.sync(next)),
-                Effect.zipRight(Effect.sleep(Math.min(100 * 2 ** failures, 5_000))),
+                Effect.zipRight(Effect.sleep(pauseMillis(failures))),
                 Effect.zipRight(Effect.sync(() => enqueue({ ...request, failures: failures + 1 })))
               ),
             onSuccess: ([history, { activities }]) =>

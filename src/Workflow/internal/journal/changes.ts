@@ -1,24 +1,18 @@
 /**
- * Everything that one transaction changes, gathered over its entries. A store writes all of it, or nothing.
+ * Everything that one transaction changes, gathered over its entries; what the parts are is said at their type.
  */
 import type { ActivityScheduled, Event, TimerStarted } from "../../Event.js"
 import type * as Public from "../../JournalTransaction.js"
 import type { AttemptChange, CommandKey, LinkState, RunState } from "../../JournalTransaction.js"
 
 export class Changes implements Public.Changes {
-  /** Runs that begin. They are written with what they are at the end of the transaction. */
   readonly begun = new Set<RunState>()
-  /** Runs that were there before and of which something else has changed that events change: all but what follows. */
   readonly moved = new Set<RunState>()
-  /** Runs that were there before and whose status or deadline of a cancellation is another. */
   readonly restated = new Set<RunState>()
   readonly closing = new Set<RunState>()
-  /** Runs whose `blocked` is another. */
   readonly blocked = new Set<RunState>()
-  /** What was written to a run at once, in order. */
   readonly batches: Array<readonly [run: RunState, events: ReadonlyArray<Event>]> = []
   readonly activities = new Map<string, readonly [run: number, scheduled: ActivityScheduled]>()
-  /** In the order in which they happened, after the activities have been scheduled. */
   readonly attempts: Array<AttemptChange> = []
   readonly endedActivities: Array<CommandKey> = []
   readonly timers = new Map<string, readonly [run: number, started: TimerStarted]>()

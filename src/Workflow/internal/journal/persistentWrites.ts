@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type { Entry, Journal, Receipt } from "../../Journal.js"
 import type { JournalError } from "../../WorkflowError.js"
+import { pauseMillis } from "./untilRead.js"
 
 export interface PersistentWrites {
   /** Writes an entry about a run, as often as it takes. */
@@ -46,7 +47,7 @@ export const persistentWrites = (journal: Journal["Type"]): Effect.Effect<Persis
             Runtime.runFork(runtime)(
               Effect.logWarning(`holdfast: run ${runId} waits, since its journal cannot be written`, exit.cause)
                 .pipe(
-                  Effect.zipRight(Effect.sleep(Math.min(100 * 2 ** failures, 5_000))),
+                  Effect.zipRight(Effect.sleep(pauseMillis(failures))),
                   Effect.zipRight(Effect.sync(() => write(failures + 1)))
                 )
             )

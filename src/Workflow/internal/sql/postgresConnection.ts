@@ -1,8 +1,8 @@
 /**
  * A connection to PostgreSQL that takes the statements of this folder.
  *
- * Statements that give nothing back wait for the next one that does, or for the COMMIT, and go with it in one message: so a
- * group of turns takes two or three round trips, whatever it writes. Such a message has no parameters, so values are written
+ * Statements that give nothing back wait for the next one that does, or for the COMMIT, and go with it in one message: so
+ * what a group of turns writes costs no round trip of its own. Such a message has no parameters, so values are written
  * into it as literals; rows come back as one JSON text, in which numbers are numbers whatever the client makes of an int8.
  */
 import type { Connection } from "@effect/sql/SqlConnection"
@@ -12,7 +12,8 @@ import { type Row, skipLocked, type Value } from "./statement.js"
 
 export class PostgresConnection {
   private waiting: Array<string> = []
-  private transaction: string | undefined
+  private isBeginning = false
+  private id: string | undefined
 
   /** A connection for the statements of this folder. */
   readonly statements: Connection
@@ -25,13 +26,13 @@ export class PostgresConnection {
 
   /** The number of the transaction, by which PostgreSQL tells what became of it, once it is known. */
   get transactionId(): string | undefined {
-    return this.transaction
+    return this.id
   }
 
   /** Begins a transaction, with the next message. */
   begin(): void {
     this.waiting.push(...beginTransaction)
-    this.transaction = ""
+    this.isBeginning = true
   }
 
   /** Ends a transaction, with all that waits. */
@@ -62,8 +63,9 @@ export class PostgresConnection {
       return Effect.map(this.reserved.execute(sent.join(";\n"), [], undefined), (results) => {
         // The client gives the rows of one statement, or those of each of several.
         const all = (sent.length === 1 ? [results] : results) as ReadonlyArray<ReadonlyArray<unknown>>
-        if (this.transaction === "") {
-          this.transaction = (all[beginTransaction.length - 1]![0] as { readonly id: string }).id
+        if (this.isBeginning) {
+          this.isBeginning = false
+          this.id = (all[beginTransaction.length - 1]![0] as { readonly id: string }).id
         }
         return all.at(-1)!
       })

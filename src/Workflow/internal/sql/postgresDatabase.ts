@@ -1,9 +1,10 @@
 /**
  * PostgreSQL: many writers on many machines.
  *
- * A transaction takes the locks of what it decides about before it looks: the rows of runs, and for each workflow id that may
- * get a new run a lock of its name. It reads afterwards, so that what others have committed meanwhile is seen. Two
- * transactions that block each other are broken up by the server; the one that it ends is made again.
+ * A transaction takes the locks of what it decides about before it looks: the rows of runs, and of each workflow id that is
+ * started or sent to a lock of its name. It reads afterwards, so that what others have committed meanwhile is seen. A run that
+ * began in between (another has gone on as it) is not locked; two that write to it meet at the number of the event. That one,
+ * and one of two that block each other, the server ends, and it is made again.
  *
  * When the connection breaks at COMMIT nobody knows whether it was written, but the server does: it keeps what became of each
  * transaction by its number. So the same write is never made twice, nor taken for lost.
@@ -54,7 +55,7 @@ export const postgresDatabase = (sql: SqlClient, schema: string): Effect.Effect<
         ({ done, exit, id }): Effect.Effect<A, Failure> => {
           if (Exit.isSuccess(exit)) return Effect.succeed(done)
           const error = Cause.squash(exit.cause)
-          if (!(error instanceof SqlError) || !isLost(error) || id === undefined || id === "") {
+          if (!(error instanceof SqlError) || !isLost(error) || id === undefined) {
             return Effect.failCause(exit.cause)
           }
           return Effect.flatMap(fateOf(what, id), (committed) => committed ? Effect.succeed(done) : Effect.fail(error))
@@ -82,22 +83,20 @@ export const postgresDatabase = (sql: SqlClient, schema: string): Effect.Effect<
     const write: OnConnection = (what, body) =>
       Effect.withClock(Effect.retry(attempt(what, body), { while: isToRepeat, times: 20, schedule: repeated }), clock)
 
-    const database = "the database"
-    const opening = "the opening of the journal"
     yield* Effect.gen(function*() {
-      const version = yield* withConnection((connection) => versionOf(connection, schema, database))
+      const version = yield* withConnection((connection) => versionOf(connection, schema))
       if (isMigrated(version)) return
       yield* withConnection((connection) =>
         Effect.uninterruptible(
           connection.execute("BEGIN", [], undefined).pipe(
-            Effect.zipRight(migrate(connection, schema, database)),
+            Effect.zipRight(migrate(connection, schema)),
             Effect.zipRight(connection.execute("COMMIT", [], undefined)),
             Effect.onError(() => Effect.ignore(connection.execute("ROLLBACK", [], undefined)))
           )
         )
       )
     }).pipe(
-      failing("Open", `${opening}: its tables could not be created or migrated`),
+      failing("Open", "its tables could not be created or migrated"),
       Effect.withTracerEnabled(false)
     )
 

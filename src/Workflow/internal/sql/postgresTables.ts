@@ -106,8 +106,7 @@ const migrationLock = 0x686f6c64
 /** The version of the tables, 0 where there are none. Those of a newer version are an error: they could be misunderstood. */
 export const versionOf = (
   connection: Connection,
-  schema: string,
-  database: string
+  schema: string
 ): Effect.Effect<number, Failure> =>
   Effect.gen(function*() {
     // Asked of the table of tables, since names are looked up in a cache that another process's commit may not have reached.
@@ -127,19 +126,19 @@ export const versionOf = (
     return yield* new JournalError({
       reason: "Version",
       detail:
-        `the tables of ${database} have version ${version}, and this version of holdfast knows them up to ${newest}; nothing was changed: run the version that has migrated them, or a later one`
+        `the tables in schema ${schema} have version ${version}, and this version of holdfast knows them up to ${newest}; nothing was changed: run the version that has migrated them, or a later one`
     })
   })
 
 export const isMigrated = (version: number): boolean => version === newest
 
 /** Brings the tables up to date, in a transaction. */
-export const migrate = (connection: Connection, schema: string, database: string): Effect.Effect<void, Failure> =>
+export const migrate = (connection: Connection, schema: string): Effect.Effect<void, Failure> =>
   Effect.gen(function*() {
     const run = (statement: string) => connection.execute(statement, [], undefined)
     yield* run(`SELECT pg_advisory_xact_lock(${migrationLock})`)
     // Another process may have done it meanwhile.
-    const version = yield* versionOf(connection, schema, database)
+    const version = yield* versionOf(connection, schema)
     if (version === 0) {
       // Who may not create a schema may use one that is there.
       const rows = yield* connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = $1", [schema], undefined)
